@@ -1,0 +1,63 @@
+# Everything runs inside .venv, which the first command makes. `make` alone lists the commands.
+PYTHON ?= python3
+PY := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)
+export OMP_NUM_THREADS := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300
+PORT ?= 8000
+
+.PHONY: help book test notebooks serve bench pdf coursework sabotage clean
+.DEFAULT_GOAL := help
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# An interrupted installation leaves no .venv/ok, so the next command goes on with it.
+.venv/ok: requirements.txt pyproject.toml
+	rm -f $@
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install -q --disable-pip-version-check -r requirements.txt
+	$(PY) -m pip install -q --disable-pip-version-check --no-deps -e .
+	$(PY) -m pip check
+	touch $@
+
+book: .venv/ok  ## execute what changed, write the book to _build/html (CHAPTER=deep_linear: only that one)
+ifdef CHAPTER
+	$(PY) -m tools.one_chapter $(CHAPTER)
+else
+	$(PY) -m tools.execute
+	rm -rf _build/html _build/.doctrees _build/claims.json # kept doctrees hide the warnings of pages not read again
+	jupyter-book build . -W -n --keep-going -q
+	$(PY) -m tools.local_links _build/html
+endif
+
+test: .venv/ok  ## run everything that proves the project
+	ruff check .
+	ruff format --check .
+	codespell
+	$(PY) -m tools.make_notebooks --check
+	$(PY) -m pytest -q -n 2 --dist loadfile $(NBVAL) -r s tests notebooks
+
+notebooks: .venv/ok  ## remake notebooks/ from chapters/
+	$(PY) -m tools.make_notebooks
+
+serve: book  ## build the book and open it in the browser
+	$(PY) -m tools.serve $(PORT)
+
+bench: .venv/ok  ## time every chapter's theory and experiment, and the ensemble against a loop
+	$(PY) -m benchmarks.run
+
+pdf: book  ## print the book to one PDF (needs Chromium)
+	$(PY) -m tools.make_pdf
+
+coursework: .venv/ok  ## write student notebook, solution and autograder of each assignment
+	$(PY) tools/make_coursework.py
+
+sabotage: .venv/ok  ## plant faults in the package and list those that no test notices
+	$(PY) tools/sabotage.py
+
+clean:  ## remove what was built (the virtual environment stays)
+	rm -rf _build build .pytest_cache .ruff_cache *.egg-info

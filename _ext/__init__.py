@@ -1,0 +1,1 @@
+"""The extensions of the book's build, and what they share with the tools."""

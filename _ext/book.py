@@ -1,0 +1,81 @@
+"""The book as its configuration files describe it: pages in order, repository, parsed sources."""
+
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
+from myst_parser.config.main import MdParserConfig
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@cache
+def config() -> dict:
+    return yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
+
+
+@cache
+def parts() -> list[tuple[bool, list[str]]]:
+    """(numbered, pages) of each part of the table of contents, in reading order."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
+    front = (False, [toc["root"]])
+    return [front] + [
+        (bool(part.get("numbered")), [entry["file"] for entry in part["chapters"]])
+        for part in toc["parts"]
+    ]
+
+
+def pages() -> list[str]:
+    return [page for _, group in parts() for page in group]
+
+
+def chapters() -> list[str]:
+    return [page for page in pages() if page.startswith("chapters/")]
+
+
+def numbers() -> dict[str, int]:
+    """The number of every numbered chapter, as Sphinx counts them."""
+    numbered = [page for is_numbered, group in parts() if is_numbered for page in group]
+    return {page: number for number, page in enumerate(numbered, 1)}
+
+
+def source(page: str) -> Path:
+    return ROOT / f"{page}.md"
+
+
+def has_code(page: str) -> bool:
+    return is_myst_markdown_notebook(source(page).read_text("utf8"))
+
+
+def read(page: str) -> NotebookNode:
+    """The page as a notebook without outputs, split into cells exactly as the build splits it."""
+    enabled = set(config()["parse"]["myst_enable_extensions"])
+    # the fields that jupyter-book sets and that can move the border of a cell
+    markdown = MdParserConfig(enable_extensions=enabled, dmath_double_inline=True)
+    text = source(page).read_text("utf8")
+    return read_myst_markdown_notebook(text, config=markdown, path=source(page))
+
+
+def repository() -> str:
+    return config()["repository"]["url"].rstrip("/")
+
+
+def branch() -> str:
+    return config()["repository"]["branch"]
+
+
+def source_link(path: str) -> str:
+    return f"{repository()}/blob/{branch()}/{path}"
+
+
+def notebook(page: str) -> Path:
+    return ROOT / "notebooks" / f"{Path(page).name}.ipynb"
+
+
+def colab_link(page: str) -> str:
+    colab = config()["launch_buttons"]["colab_url"].rstrip("/")
+    owner_and_name = urlsplit(repository()).path
+    return f"{colab}/github{owner_and_name}/blob/{branch()}/notebooks/{notebook(page).name}"

@@ -1,0 +1,77 @@
+"""Repairs of what Jupyter Book 1 does: Colab links, offline MathJax, no Thebe, valid roles."""
+
+import shutil
+from importlib.metadata import files
+from pathlib import Path
+
+from . import book, execution
+
+
+def settings(app, config):
+    config.mathjax_path = "mathjax/tex-mml-chtml.js"
+    config.html_theme_options["navbar_persistent"] = []  # else a second search box tops the page
+    config.nb_execution_cache_path = str(execution.CACHE)  # also for a build of one chapter
+
+
+def copy_mathjax(app, exception):
+    """Ship MathJax with the pages, so that no page makes an outside request."""
+    if exception or app.builder.format != "html":
+        return
+    out = Path(app.outdir) / "_static" / "mathjax"
+    for file in files("sphinx-mathjax-offline"):
+        tail = str(file).partition("static/mathjax/")[2]
+        if tail == "tex-mml-chtml.js" or tail.startswith("output/chtml/fonts/woff-v2/"):
+            (out / tail).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file.locate(), out / tail)
+
+
+def copy_notebooks(app, exception):
+    """Put the notebooks beside the pages: the download links then work without a network."""
+    if exception or app.builder.format != "html":
+        return
+    out = Path(app.outdir) / "notebooks"
+    out.mkdir(exist_ok=True)
+    for page in app.env.found_docs:
+        if page.startswith("chapters/"):
+            shutil.copyfile(book.notebook(page), out / book.notebook(page).name)
+
+
+def drop_stale_cache(app):
+    execution.drop_stale_cache()
+
+
+def repair_page(app, pagename, templatename, context, doctree):
+    # Thebe is off, but sphinx-thebe puts its constants on each page twice: a JavaScript error.
+    context["script_files"] = [
+        file
+        for file in context["script_files"]
+        if "thebe" not in str(file)
+        and "thebe" not in (getattr(file, "attributes", {}).get("body") or "")
+    ]
+    if context.get("body"):  # docutils' role of a reference is not allowed inside a list
+        context["body"] = context["body"].replace(' role="doc-biblioentry"', ' role="listitem"')
+    context["header_buttons"] = _repair_buttons(pagename, context.get("header_buttons", []))
+
+
+def _repair_buttons(pagename, groups):
+    """The theme points Colab at the .md, which Colab cannot open; only chapters have notebooks."""
+    if pagename.startswith("chapters/") and not book.notebook(pagename).exists():
+        raise FileNotFoundError(f"notebooks/{book.notebook(pagename).name}: `make notebooks`")
+    repaired = []
+    for group in groups:
+        launch = group.get("label") == "launch-buttons"
+        if launch and pagename.startswith("chapters/"):
+            colab = {"url": book.colab_link(pagename)}
+            group["buttons"] = [button | colab for button in group["buttons"]]
+        if pagename.startswith("chapters/") or not launch:
+            repaired.append(group)
+    return repaired
+
+
+def setup(app):
+    app.connect("config-inited", settings, priority=900)
+    app.connect("builder-inited", drop_stale_cache, priority=1)
+    app.connect("html-page-context", repair_page, priority=900)
+    app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", copy_notebooks)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

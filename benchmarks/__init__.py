@@ -1,0 +1,1 @@
+"""How fast the theories, the experiments and the stacked ensemble are on this machine."""

@@ -1,0 +1,20 @@
+"""Shapes and types of every public function are checked while the tests run, and only then."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+from jaxtyping import install_import_hook
+
+install_import_hook("toymodels", "beartype.beartype")
+
+import pytest
+import torch
+
+torch.set_num_threads(1)  # tiny batched products on shared cores: threads only fight each other
+DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    return torch.device(request.param)

@@ -1,0 +1,185 @@
+"""The tools around the book: links, ledger, gallery, execution, commands."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from _ext import book, chapter_card, execution, gallery, ledger
+from tools import execute, local_links
+
+CLAIM = {
+    "name": "gap",
+    "predicted": 1.0,
+    "measured": 1.02,
+    "error": 0.01,
+    "deviation": 2.0,
+    "scale": "standard errors",
+    "within": 3.0,
+    "beyond": None,
+    "null": 2.0,
+    "n": 10,
+    "seeds": None,
+    "source": "a paper",
+}
+
+
+def test_every_page_of_the_table_of_contents_exists():
+    assert [page for page in book.pages() if not book.source(page).exists()] == []
+
+
+def test_help_lists_every_command():
+    text = (book.ROOT / "Makefile").read_text()
+    commands = set(re.findall(r"^([a-z]+):", text, re.M))
+    shown = subprocess.run(["make", "help"], cwd=book.ROOT, capture_output=True, text=True).stdout
+    assert commands == {line.split()[1] for line in shown.splitlines()}
+    assert all(len(line.split()) > 3 for line in shown.splitlines())
+
+
+def test_chapters_are_numbered_in_reading_order():
+    assert list(book.numbers()) == book.chapters()
+    assert book.colab_link("chapters/x").endswith("/blob/main/notebooks/x.ipynb")
+
+
+@pytest.fixture
+def site(tmp_path):
+    (tmp_path / "a.html").write_text('<h1 id="top">A</h1><a href="b.html#there">b</a>')
+    (tmp_path / "b.html").write_text('<p id="there"><a href="a.html">a</a><img src="c%20d.svg">')
+    (tmp_path / "c d.svg").write_text("<svg/>")
+    return tmp_path
+
+
+def test_links_of_a_whole_site_are_found(site):
+    assert local_links.broken_links(site) == (3, [])
+
+
+@pytest.mark.parametrize(
+    "link", ["c.html", "b.html#nowhere", "#nowhere", "../outside/none.html", "x.png"]
+)
+def test_a_broken_link_is_named(site, link):
+    (site / "a.html").write_text(f'<a href="{link}">x</a><a href="https://example.org/#y">y</a>')
+    assert local_links.broken_links(site)[1] == [f"a.html: {link}"]
+
+
+def test_a_missing_page_and_a_failed_notebook_are_named(site):
+    (site / "reports").mkdir()
+    (site / "reports" / "x.err.log").write_text("Traceback")
+    with pytest.raises(SystemExit, match=r"(?s)no page index.*failed: reports/x.err.log"):
+        local_links.main(site)
+
+
+def test_a_row_of_the_ledger_shows_error_tolerance_and_source():
+    assert ledger.row(CLAIM) == [
+        "gap",
+        "1",
+        "1.02 ± 0.01",
+        "2 standard errors",
+        "at most 3 standard errors",
+        "10",
+        "",
+        "a paper",
+    ]
+    departs = CLAIM | {"within": None, "beyond": 0.1, "scale": "relative", "deviation": 0.5}
+    assert ledger.row(departs)[3:5] == ["50 %", "more than 10 %"]
+
+
+def test_the_ledger_counts_agreement_failure_and_averages():
+    exact = CLAIM | {"error": None}
+    text = ledger.total({"chapters/a": [CLAIM, exact], "chapters/b": [exact | {"beyond": 1.0}]})
+    assert text.startswith("3 claims on 2 pages: 2 where")
+    assert "1 where a model is shown to fail; 1 are averages" in text
+
+
+def figure(name):
+    return gallery.Figure("chapters/a", name, "caption", "alt text", b"<svg/>", "svg")
+
+
+def test_figures_and_paper_map_must_name_each_other():
+    entry = {"figure": "fig-a-one"}
+    assert gallery.paired([figure("fig-a-one")], [entry], "a") == [(figure("fig-a-one"), entry)]
+    with pytest.raises(ValueError, match=r"a.yml has no entry for \['fig-a-one'\]"):
+        gallery.paired([figure("fig-a-one")], [], "a")
+    with pytest.raises(ValueError, match=r"a.yml names \['fig-a-one'\], not in the chapter"):
+        gallery.paired([], [entry], "a")
+
+
+@pytest.mark.parametrize("stem", [Path(page).name for page in book.chapters()])
+def test_every_figure_of_a_chapter_stands_in_the_paper_map(stem):
+    cells = book.read(f"chapters/{stem}").cells
+    about = [cell.metadata.get("mystnb", {}).get("figure", {}) for cell in cells]
+    drawn = [figure(options["name"]) for options in about if options]
+    assert len(gallery.paired(drawn, gallery.papers(stem), stem)) > 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.1, "5 s"), (17.2, "20 s"), (90, "90 s"), (91, "2 min")]
+)
+def test_times_are_rounded_up(seconds, shown):
+    assert chapter_card.duration(seconds) == shown
+
+
+@pytest.fixture
+def small_book(tmp_path, monkeypatch):
+    """A book of one page with code, in a folder of its own, with a cache of its own."""
+    head = "---\njupytext: {text_representation: {format_name: myst}}\n"
+    head += "kernelspec: {name: python3, display_name: Python 3}\n---\n"
+    (tmp_path / "page.md").write_text(f"{head}# Page\n\n```{{code-cell}}\n6 * 7\n```\n")
+    (tmp_path / "toymodels").mkdir()
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(execution, "CACHE", tmp_path / "_build" / "cache")
+    monkeypatch.setattr(execution, "STAMP", tmp_path / "_build" / "stamp")
+    return tmp_path
+
+
+def answer():
+    return execution.get("page").notebook.cells[1].outputs[0]["data"]["text/plain"]
+
+
+def test_a_page_is_executed_once_and_again_when_its_code_changes(small_book, capsys):
+    assert execute.fill(["page"]) == {}
+    assert answer() == "42"
+    assert execution.get("page").processor_seconds > 0
+    execute.fill(["page"])
+    assert capsys.readouterr().out.splitlines()[-1] == "page: unchanged"
+    text = (small_book / "page.md").read_text()
+    (small_book / "page.md").write_text(text.replace("# Page", "# New words"))
+    assert execution.find("page") is not None
+    (small_book / "page.md").write_text(text.replace("6 * 7", "6 * 8"))
+    assert execution.find("page") is None
+    with pytest.raises(LookupError, match=r"page.md has not been executed"):
+        answer()
+
+
+def test_a_page_that_fails_shows_its_traceback_and_is_not_kept(small_book):
+    text = (small_book / "page.md").read_text()
+    (small_book / "page.md").write_text(text.replace("6 * 7", "1 / 0"))
+    assert "ZeroDivisionError" in execute.fill(["page"])["page"]
+    assert execution.find("page") is None
+
+
+def test_a_change_of_the_package_and_a_torn_cache_make_every_page_stale(small_book):
+    page = book.read("page")
+    run = execution.Run(page, 1.0, 1.0)
+    execution.drop_stale_cache()
+    execution.put("page", run)
+    assert not execution.drop_stale_cache()
+    (small_book / "toymodels" / "new.py").write_text("x = 1\n")
+    assert execution.drop_stale_cache()
+    assert execution.find("page") is None
+    execution.put("page", run)
+    torn = next(execution.CACHE.glob("executed/*/base.ipynb"))
+    torn.write_text(torn.read_text()[:20])  # as when the build is killed while it writes
+    assert execution.drop_stale_cache()
+    execution.put("page", run)
+    shutil.rmtree(execution.CACHE / "executed")
+    assert execution.drop_stale_cache()
+
+
+def test_an_unknown_page_is_refused_by_name():
+    command = [sys.executable, "-m", "tools.execute", "chapters/nothing"]
+    done = subprocess.run(command, cwd=book.ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "not in _toc.yml: chapters/nothing" in done.stderr

@@ -1,0 +1,82 @@
+"""Every checker accepts its solution and rejects the stub and each mistake by name."""
+
+import importlib
+import pkgutil
+
+import pytest
+import torch
+
+import toymodels.exercises
+from toymodels.page.exercise import Exercise
+
+STEMS = [m.name for m in pkgutil.iter_modules(toymodels.exercises.__path__)]
+
+
+def exercises():
+    for stem in STEMS:
+        module = importlib.import_module(f"toymodels.exercises.{stem}")
+        for name, value in vars(module).items():
+            if isinstance(value, Exercise):
+                yield pytest.param(value, id=f"{stem}.{name}")
+
+
+@pytest.mark.parametrize("exercise", exercises())
+def test_a_checker_knows_right_from_wrong(exercise, capsys):
+    assert exercise.judge(exercise.solution).accepted
+    for stub in (..., None):
+        verdict = exercise.judge(stub)
+        assert not verdict.accepted and "not answered yet" in verdict.message
+    assert len(exercise.mistakes) >= 2
+    for message, wrong in exercise.mistakes.items():
+        verdict = exercise.judge(wrong)
+        assert not verdict.accepted and verdict.message == message
+        assert len(message.split()) >= 4, "a message must name the mistake"
+    exercise.check(exercise.solution)
+    assert capsys.readouterr().out.startswith("✓")
+
+
+number = Exercise("q", 2.0, {"half of it is missing here.": 1.0, "the sign is wrong here.": -2.0})
+function = Exercise(
+    "f",
+    lambda x: x**2,
+    {"that is twice, not squared.": lambda x: 2 * x, "that is the cube of it.": lambda x: x**3},
+    inputs=[(3.0,), (torch.tensor([1.5, 4.0]),)],
+)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "what"),
+    [
+        (number, 2.1, "off by 5 %"),
+        (number, float("nan"), "off by inf"),
+        (number, torch.tensor([2.0, 2.0]), "the shape must be"),
+        (number, "two", "the answer raises ValueError"),
+        (number, lambda x: x, "must be a number or a tensor, got function"),
+        (function, 9.0, "must be a function, got float"),
+        (function, lambda x: ..., "the function returns nothing"),
+        (function, lambda x, y: x, "the answer raises TypeError"),
+        (function, lambda x: x**2 + 1, "not yet: off by"),
+    ],
+)
+def test_odd_answers_get_a_sentence(exercise, answer, what):
+    verdict = exercise.judge(answer)
+    assert not verdict.accepted and what in verdict.message
+
+
+def test_rounding_is_forgiven():
+    assert number.judge(2.0005).accepted and number.judge(torch.tensor(2.0005)).accepted
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"mistakes": {"one": 1.0}}, "at least two mistakes, got 1"),
+        ({"mistakes": {"one": 1.0, "near": 2.001}}, "the tolerance would accept: near"),
+        ({"inputs": [(1.0,)]}, "inputs must be given for a function"),
+        ({"solution": lambda x: x}, "inputs must be given for a function"),
+    ],
+)
+def test_checkers_that_check_nothing_are_refused(options, what):
+    sound = {"question": "q", "solution": 2.0, "mistakes": {"a": 1.0, "b": -2.0}}
+    with pytest.raises(ValueError, match=what):
+        Exercise(**(sound | options))

@@ -1,0 +1,75 @@
+"""Roots of monotone scalar equations."""
+
+import pytest
+import torch
+
+from toymodels.numerics.fixed_point import solve
+
+DOUBLE = torch.float64
+
+
+def power(target, exponent):
+    """ratio(x) = (x / target)^-exponent, a straight line in log-log."""
+    return lambda x: ((x / target) ** -exponent, -exponent * torch.ones_like(x))
+
+
+def test_a_power_law_is_solved_at_every_scale():
+    target = torch.tensor([1e-250, 1e-9, 1.0, 1e9, 1e250], dtype=DOUBLE)
+    root = solve(power(target, 0.5), target * 1e-20, target * 1e20)
+    torch.testing.assert_close(root.solution, target, rtol=1e-12, atol=0)
+    assert root.converged.all() and root.residual.max() < 1e-12
+
+
+def test_a_bracket_that_touches_the_root_is_accepted():
+    target = torch.tensor([2.0, 3.0, 5.0], dtype=DOUBLE)
+    low, high = target * torch.tensor([1.0, 0.1, 1.0]), target * torch.tensor([9.0, 1.0, 1.0])
+    torch.testing.assert_close(solve(power(target, 2.0), low, high).solution, target)
+
+
+def flat_then_steep(x):
+    r = (1 + 1e3 / x) ** 6 / 1.5**6
+    return r, -6e3 / (x + 1e3)
+
+
+def test_newton_that_overshoots_is_caught_by_the_bracket():
+    low, high = torch.tensor([1e-200], dtype=DOUBLE), torch.tensor([1e200], dtype=DOUBLE)
+    root = solve(flat_then_steep, low, high)
+    torch.testing.assert_close(root.solution, torch.tensor([2e3], dtype=DOUBLE))
+
+
+def test_members_of_a_batch_do_not_interact():
+    target = torch.tensor([[1e-3, 7.0], [2.0, 40.0]], dtype=DOUBLE)
+    low, high = torch.full_like(target, 1e-9), torch.full_like(target, 1e9)
+    batch = solve(power(target, 1.3), low, high).solution
+    for i in range(2):
+        alone = solve(power(target[i], 1.3), low[i], high[i]).solution
+        torch.testing.assert_close(batch[i], alone, rtol=1e-15, atol=0)
+
+
+def test_an_equation_that_stops_early_says_so():
+    low, high = torch.tensor([1e-200], dtype=DOUBLE), torch.tensor([1e200], dtype=DOUBLE)
+    root = solve(flat_then_steep, low, high, iterations=2)
+    assert not root.converged.any() and root.residual > 1e-3
+
+
+@pytest.mark.parametrize(
+    "low, high, message",
+    [
+        (3.0, 9.0, "must hold the root"),
+        (0.1, 1.0, "must hold the root"),
+        (0.0, 9.0, "0 < low"),
+        (1.0, float("inf"), "0 < low"),
+        (1.0, float("nan"), "0 < low"),
+        (9.0, 1.0, "0 < low"),
+    ],
+)
+def test_a_bracket_without_the_root_is_refused(low, high, message):
+    low, high = (torch.tensor([end], dtype=DOUBLE) for end in (low, high))
+    with pytest.raises(ValueError, match=message):
+        solve(power(torch.tensor([2.0], dtype=DOUBLE), 1.0), low, high)
+
+
+def test_no_iterations_are_refused():
+    one = torch.ones(1, dtype=DOUBLE)
+    with pytest.raises(ValueError, match="at least 1"):
+        solve(power(one, 1.0), one, one, iterations=0)

@@ -1,0 +1,277 @@
+"""The pages around the chapters say what is so: symbols, terms, links, paths and commands exist."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from chapter_text import formulas, prose, symbols
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = {path.stem: path for path in sorted((ROOT / "chapters").glob("*.md"))}
+PAGES = [ROOT / "index.md", *sorted((ROOT / "pages").glob("*.md"))]
+GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
+NOTATION = (ROOT / "pages" / "notation.md").read_text("utf8")
+INDICES = "indices"  # the row of letters that only count
+BUILT = {"_build", ".venv"}  # named in the guides, made by the commands
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def uncoded(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+
+
+# ---- notation ------------------------------------------------------------------------------------
+
+
+def rows(table: str) -> list[dict]:
+    """The rows of the notation table: letters, meaning, stems of chapters, units or range."""
+    found = []
+    for line in table.splitlines():
+        if not line.startswith("| $"):
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert len(cells) == 4, f"a row must have four cells, write | as \\lvert in math: {line}"
+        symbol, meaning, chapters, units = cells
+        letters = set().union(*map(symbols, formulas(symbol)))
+        stems = re.findall(r"`(\w+)`", chapters)
+        found.append({"letters": letters, "meaning": meaning, "stems": stems, "units": units})
+    return found
+
+
+def used(chapter: str) -> set[str]:
+    return set().union(*map(symbols, formulas(prose(chapter))))
+
+
+def faults(stem: str, letters: set[str], table: list[dict]) -> list[str]:
+    """Letters of a chapter that the table does not explain, rows that the chapter does not use."""
+    counting = set().union(*(row["letters"] for row in table if row["meaning"] == INDICES))
+    mine = [row for row in table if stem in row["stems"]]
+    explained = counting.union(*(row["letters"] for row in mine))
+    missing = [f"{letter} has no row that names {stem}" for letter in sorted(letters - explained)]
+    unused = [
+        f"{stem} does not use {sorted(row['letters'] - letters)}: {row['meaning']}"
+        for row in mine
+        if row["letters"] - letters
+    ]
+    return missing + unused
+
+
+@pytest.mark.parametrize("stem", CHAPTERS)
+def test_every_symbol_of_a_chapter_is_in_the_notation_table_and_every_row_is_used(stem):
+    wrong = faults(stem, used(CHAPTERS[stem].read_text("utf8")), rows(NOTATION))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_row_of_the_notation_names_chapters_meaning_and_units():
+    table = rows(NOTATION)
+    assert table
+    for row in table:
+        assert row["letters"] and row["meaning"] and row["units"], row
+        if row["meaning"] != INDICES:
+            assert row["stems"] and set(row["stems"]) <= set(CHAPTERS), row
+
+
+def test_the_notation_test_sees_missing_and_unused_symbols():
+    table = rows("| $u$, $u_k(t)$ | strength | `a` | none |\n| $k$ | indices | all | whole |\n")
+    assert faults("a", used("Let $u_k(t)$ grow."), table) == []
+    table = rows("| $u$ | strength | `a` | none |\n| $k$ | indices | all | whole |\n")
+    assert faults("a", used("Let $u_k$ grow."), table) == []
+    assert faults("a", used(r"Let $\hat{u}_k$ grow at $\eta$."), table) == [
+        r"\eta has no row that names a"
+    ]
+    assert faults("a", used("Let $k$ grow."), table) == ["a does not use ['u']: strength"]
+    assert faults("b", used("Let $u$ grow."), table) == ["u has no row that names b"]
+
+
+@pytest.mark.parametrize(
+    ("tex", "letters"),
+    [
+        (r"\dot u = 2u\,(s - u)", "u s"),
+        (r"\mathbf{W}_2 \hat{x}^\top", "W x"),
+        (r"\lambda_{\max} \log \mathrm{SNR}", r"\lambda"),
+        (r"\text{if } n > 0", "n"),
+        (r"\begin{aligned} a &= b \end{aligned}", "a b"),
+        (r"\operatorname{tr} K \label{eq-x}", "K"),
+        (r"W^{\mathsf T} E_{\rm train} \quad x", "W E x"),
+        (r"\eta\epsilon\varepsilon\ell", r"\eta \epsilon \varepsilon \ell"),
+    ],
+)
+def test_a_formula_is_read_as_its_base_letters(tex, letters):
+    assert symbols(tex) == set(letters.split())
+
+
+def test_number_sets_and_script_letters_are_symbols_of_their_own():
+    assert symbols(r"\mathbb{E}[E] \mathcal{L}") == {r"\mathbb E", "E", r"\mathcal L"}
+
+
+# ---- glossary, papers, figures -------------------------------------------------------------------
+
+
+def glossary(text: str) -> set[str]:
+    body = re.search(r"^(`{3,}|:{3,})\{glossary\}\n(.*?)^\1$", text, re.M | re.S)[2]
+    return {line.lower() for line in body.splitlines() if line and not line[0].isspace()}
+
+
+def terms(text: str) -> set[str]:
+    """The entries that ``{term}`` roles refer to, with or without other words for them."""
+    roles = re.findall(r"\{term\}`([^`]+)`", uncoded(text))
+    return {re.sub(r".*<(.+)>", r"\1", role, flags=re.S).strip().lower() for role in roles}
+
+
+def test_every_term_is_in_the_glossary():
+    known = glossary(NOTATION)
+    for path in [*CHAPTERS.values(), *PAGES]:
+        assert terms(path.read_text("utf8")) <= known, name(path)
+
+
+def test_a_term_may_be_shown_in_other_words():
+    assert terms("the {term}`losses <loss>` and a {term}`Mode`") == {"loss", "mode"}
+
+
+def cited(text: str) -> set[str]:
+    roles = re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text)
+    return {key.strip() for role in roles for key in role.split(",")}
+
+
+def paper_maps() -> dict[str, list[dict]]:
+    folder = ROOT / "pages" / "paper_map"
+    return {path.stem: yaml.safe_load(path.read_text("utf8")) for path in folder.glob("*.yml")}
+
+
+def test_the_bibliography_holds_what_is_cited_and_nothing_else():
+    bibliography = (ROOT / "references.bib").read_text("utf8")
+    keys = re.findall(r"^@\w+\{([^,\s]+),", bibliography, re.M)
+    wanted = set().union(*(cited(p.read_text("utf8")) for p in [*CHAPTERS.values(), *PAGES]))
+    mapped = {entry["paper"] for entries in paper_maps().values() for entry in entries}
+    wanted |= mapped - {"our own"}
+    assert keys == sorted(keys), "references.bib must be sorted by key"
+    assert len(keys) == len(set(keys)), "a key occurs twice"
+    assert set(keys) == wanted
+
+
+def figures(chapter: str) -> set[str]:
+    return set(re.findall(r"^ +name: *(fig-[\w-]+)$", chapter, re.M))
+
+
+@pytest.mark.parametrize("stem", CHAPTERS)
+def test_the_paper_map_of_a_chapter_has_all_its_figures_and_no_other(stem):
+    entries = paper_maps()[stem]
+    mapped = [entry["figure"] for entry in entries]
+    assert len(mapped) == len(set(mapped))
+    assert set(mapped) == figures(CHAPTERS[stem].read_text("utf8"))
+    for entry in entries:
+        assert set(entry) == {"figure", "paper", "section", "agrees", "differs"}, entry
+
+
+# ---- licences, citation --------------------------------------------------------------------------
+
+
+def test_the_licences_are_those_that_the_pages_name():
+    code, text = ((ROOT / f"LICENSE-{kind}").read_text("utf8") for kind in ("CODE", "TEXT"))
+    assert code.startswith("BSD 3-Clause License")
+    assert "Neither the name of the copyright holder" in code
+    assert text.startswith("Attribution 4.0 International")
+    assert "Section 8 -- Interpretation." in text
+
+
+def test_the_citation_has_its_fields_and_agrees_with_package_and_book():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf8"))
+    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
+    project = (ROOT / "pyproject.toml").read_text("utf8")
+    fields = "cff-version message title authors version date-released license repository-code"
+    assert not [field for field in fields.split() if not citation.get(field)]
+    assert citation["title"] == config["title"]
+    assert citation["repository-code"] == config["repository"]["url"]
+    assert f'version = "{citation["version"]}"' in project
+    for page in (ROOT / "pages" / "cite.md", ROOT / "CHANGELOG.md"):
+        assert f"ersion {citation['version']}" in page.read_text("utf8"), name(page)
+
+
+# ---- links, paths, commands ----------------------------------------------------------------------
+
+
+def links(text: str) -> list[str]:
+    """Links and images of a page that stay within the repository."""
+    targets = re.findall(r"\]\(<?([^)\s>]+)", uncoded(text))
+    return [target for target in targets if not re.match(r"https?://|#|mailto:", target)]
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=name)
+def test_every_link_leads_to_a_file(page):
+    missing = [link for link in links(page.read_text("utf8")) if not (page.parent / link).exists()]
+    assert not missing
+
+
+def paths(text: str) -> list[str]:
+    """What stands in code font and looks like a path; ``<stem>`` stands for every chapter."""
+    words = re.findall(r"(?<![}`])`([\w.<>/-]+)`", uncoded(text))
+    return [w for w in words if "/" in w or re.search(r"\.(md|py|yml|txt|cff|bib|toml)$", w)]
+
+
+def exists(path: str) -> bool:
+    if path.split("/")[0] in BUILT:
+        return True
+    return all((ROOT / path.replace("<stem>", stem)).exists() for stem in CHAPTERS)
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=name)
+def test_every_path_that_a_page_names_exists(page):
+    text = page.read_text("utf8")
+    named = paths(text) + re.findall(r"`((?:LICENSE|\.ci)[\w/-]*)`", text)
+    assert not [path for path in named if not exists(path)]
+
+
+def commands(text: str) -> list[str]:
+    """The commands of the shell blocks and of the code font."""
+    blocks = re.findall(r"^```(?:sh|bash)\n(.*?)^```$", text, re.M | re.S)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line] + re.findall(r"`((?:make|pip) [^`]+)`", text)
+
+
+def fault(command: str) -> str | None:
+    """Why a command could not be given, or None: its program, make target or chapter is missing."""
+    words = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", command).split()
+    if not shutil.which(words[0]) and not (ROOT / words[0]).exists():
+        return f"{command}: there is no program {words[0]}"
+    if words[0] != "make":
+        return None
+    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text("utf8"), re.M)
+    for word in words[1:]:
+        variable, _, value = word.partition("=")
+        if value and (variable != "CHAPTER" or value not in CHAPTERS):
+            return f"{command}: there is no {word}"
+        if not value and word not in targets:
+            return f"{command}: the Makefile has no target {word}"
+    return None
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=name)
+def test_every_command_that_a_page_names_can_be_given(page):
+    assert not [wrong for c in commands(page.read_text("utf8")) if (wrong := fault(c))]
+
+
+def test_a_wrong_link_path_or_command_is_caught():
+    assert [*map(exists, paths("`tests/test_pages.py` `no/such.py` `<stem>/x.py`"))] == [True, 0, 0]
+    assert links("[a](https://a.b) ![b](_static/c.png)") == ["_static/c.png"]
+    assert commands("```sh\nmake book\n```\nor `make test`") == ["make book", "make test"]
+    assert fault("make book") is None
+    for wrong in ("make tea", "no-such-program x", "make book CHAPTER=tea"):
+        assert fault(wrong), wrong
+
+
+def test_the_readme_names_the_repository_only_through_the_configuration():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
+    assert config["repository"]["url"] not in (ROOT / "README.md").read_text("utf8")
+    assert "repository.url" in (ROOT / "README.md").read_text("utf8")
+
+
+def test_every_page_of_the_contents_exists():
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
+    pages = [contents["root"], *(e["file"] for p in contents["parts"] for e in p["chapters"])]
+    assert not [page for page in pages if not (ROOT / f"{page}.md").exists()]
+    assert {p.stem for p in PAGES} == {Path(p).name for p in pages} - set(CHAPTERS)

@@ -1,0 +1,318 @@
+"""The slider figure: what it draws, what it says, what it refuses, and that it moves."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+
+from tools.browser import DESKTOP, PHONE, chromium, chromium_path
+from toymodels.page import COLORS, slider
+from toymodels.page.axis import Axis, distinctly_written, linear_ticks, log_ticks, written
+
+HOSTILE = "</script><b onclick='x'>&\"</title>"
+WORDS = {
+    "name": "decay",
+    "label": "rate",
+    "xlabel": "time (s)",
+    "ylabel": "loss",
+    "alt": "Exponentials that fall faster the larger the rate.",
+}
+TIME = np.linspace(1.0, 5.0, 30)
+RATES = [0.5, 1.0, 2.0]
+ROWS = np.exp(-np.outer(RATES, TIME))
+
+
+def figure(x=TIME, curves=None, values=RATES, **options):
+    return slider(x, {"theory": ROWS} if curves is None else curves, values, **(WORDS | options))
+
+
+class Reader(HTMLParser):
+    """The tags of a page with their attributes, and the text inside each kind of tag."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text, self.open = [], {}, []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.open:
+            while self.open.pop() != tag:
+                pass
+
+    def handle_data(self, data):
+        if self.open:
+            self.text.setdefault(self.open[-1], []).append(data)
+
+    def first(self, tag):
+        return next(attributes for name, attributes in self.tags if name == tag)
+
+    def data(self):
+        scripts = self.text["script"]
+        return json.loads(next(text for text in scripts if text.startswith("{")))
+
+    def drawn(self, kind):
+        """The d of every path of this class outside the legend."""
+        tags = self.tags[[tag for tag, _ in self.tags].index("title") :]
+        return [a["d"] for tag, a in tags if tag == "path" and a.get("class") == kind]
+
+
+def corners(d):
+    return np.array([float(number) for number in re.findall(r"-?[\d.]+(?:e-?\d+)?", d)]).reshape(
+        -1, 2
+    )
+
+
+# What it draws
+
+
+@pytest.mark.parametrize("convert", [np.asarray, torch.as_tensor, np.ndarray.tolist])
+def test_draws_the_same_from_tensors_arrays_and_lists(convert):
+    converted = figure(convert(TIME), {"theory": convert(ROWS)}, convert(np.array(RATES)))
+    assert converted.data == figure().data
+
+
+def test_accepts_lists_of_tensors_that_carry_gradients():
+    rows = [torch.tensor(row, requires_grad=True) for row in ROWS]
+    assert figure(curves={"theory": rows}).data == figure().data
+
+
+def test_the_page_without_javascript_shows_the_start_position():
+    page = Reader(figure(start=2).data)
+    assert page.drawn("moving") == [page.data()["paths"][0][2]]
+    assert page.first("input")["value"] == "2"
+    assert "rate 2." in page.text["noscript"][0]
+
+
+def test_a_curve_passes_its_points_to_a_fifth_of_a_unit():
+    page = Reader(figure(ylim=(0, 1)).data)
+    box = page.first("rect")
+    left, width, top, height = (float(box[key]) for key in ("x", "width", "y", "height"))
+    for path, row in zip(page.data()["paths"][0], ROWS, strict=True):
+        across, up = corners(path).T
+        wanted = top + height * (1 - row)
+        at = left + width * (TIME - 1) / 4
+        assert np.abs(np.interp(at, across, up) - wanted).max() < 0.3  # 0.2, and 0.05 of rounding
+
+
+def test_equal_steps_on_log_axes_are_equal_factors():
+    x = np.array([1.0, 10.0, 100.0])
+    rows = np.array([x**-1.0, x**-2.0])
+    page = Reader(figure(x, {"law": rows}, [1.0, 2.0], xscale="log", yscale="log").data)
+    shallow, steep = (corners(path) for path in page.data()["paths"][0])
+    assert len(shallow) == len(steep) == 2  # straight lines need no corner
+    slopes = [np.diff(line, axis=0)[0] for line in (shallow, steep)]
+    assert slopes[1][1] / slopes[0][1] == pytest.approx(2, rel=0.01)
+
+
+def test_a_smooth_curve_of_thousands_of_points_stays_small():
+    x = np.linspace(0, 1, 5000)
+    rows = [np.sin(k * x) for k in range(1, 31)]
+    assert len(figure(x, {"sine": rows}, range(1, 31)).data) < 80_000  # unthinned: 1.5 million
+
+
+def test_curves_that_leave_the_limits_are_clipped_and_dots_left_out():
+    wild = {"theory": np.where(TIME > 3, 1e9, ROWS)}
+    page = Reader(figure(curves=wild, points={"theory": wild["theory"]}, ylim=(0, 1)).data)
+    curve, dots = page.data()["paths"]
+    assert np.abs(corners(curve[0])).max() < 1e4
+    assert dots[0].count("M") == (TIME <= 3).sum()
+    (drawn,) = [a for tag, a in page.tags if tag == "path" and "clip-path" in a]
+    assert drawn["clip-path"] == f"url(#{page.first('clippath')['id']})"
+
+
+def test_dots_have_their_own_x_and_the_colour_of_their_curve():
+    two = {"one": ROWS, "two": ROWS / 2}
+    points = {"two": (TIME[::10], ROWS[:, ::10]), "other": ROWS}
+    page = Reader(figure(curves=two, points=points).data)
+    dots = [a for tag, a in page.tags if tag == "path" and a.get("class") == "moving dots"]
+    assert [a["stroke"] for a in dots] == [COLORS[1], COLORS[1]]
+    assert dots[0]["d"].count("M") == 3 and dots[1]["d"].count("M") == 30
+    assert [t for t in page.text["li"] if t.strip()] == ["one", "two", "other"]
+
+
+def test_a_reference_does_not_move_and_is_dashed():
+    page = Reader(figure(reference={"one over x": 1 / TIME}).data)
+    assert len(page.drawn("fixed")) == 1 and len(page.data()["paths"]) == 1
+    dashes = [a["stroke-dasharray"] for tag, a in page.tags if a.get("class") == "fixed"]
+    assert dashes and "none" not in dashes
+
+
+def test_curves_differ_by_colour_and_by_dashes():
+    page = Reader(figure(curves={f"curve {k}": ROWS * k for k in range(6)}).data)
+    drawn = [a for tag, a in page.tags if tag == "path" and a.get("class") == "moving"]
+    assert len({a["stroke"] for a in drawn}) == len({a["stroke-dasharray"] for a in drawn}) == 6
+
+
+def test_a_flat_curve_has_an_axis():
+    page = Reader(figure(curves={"flat": np.ones((3, 30))}).data)
+    assert np.isfinite(corners(page.drawn("moving")[0])).all()
+
+
+# What it says
+
+
+def test_says_every_word_to_readers_who_cannot_see():
+    page = Reader(figure(unit="1/s", caption="Move it.").data)
+    picture, knob = page.first("svg"), page.first("input")
+    named = {a["id"]: tag for tag, a in page.tags if "id" in a}
+    picture = next(a for tag, a in page.tags if a.get("role") == "img")
+    assert named[picture["aria-labelledby"]] == "title"
+    assert named[picture["aria-describedby"]] == "desc"
+    assert page.text["title"] == [WORDS["alt"]]
+    assert "time (s), 1 to 5" in page.text["desc"][0]
+    assert knob["aria-valuetext"] == page.text["output"][0] == "0.5\u00a01/s"
+    assert page.first("label")["for"] == page.first("output")["for"] == knob["id"]
+    assert page.text["figcaption"] == ["Move it."]
+
+
+def test_text_from_outside_stays_text():
+    hostile = {key: HOSTILE for key in ("label", "xlabel", "ylabel", "alt")}
+    marks = {HOSTILE: ROWS}
+    more = {"unit": HOSTILE, "caption": HOSTILE, "reference": {HOSTILE + "2": ROWS[0]}}
+    html = figure(curves=marks, points=marks, **hostile, **more).data
+    page = Reader(html)
+    assert not [tag for tag, _ in page.tags if tag == "b"]
+    assert html.count("</script>") == 2
+    assert HOSTILE in page.data()["values"][0]
+    assert page.text["figcaption"] == [HOSTILE]
+
+
+def test_two_figures_on_a_page_share_no_id():
+    pages = [Reader(figure(name=name).data) for name in ("decay", "decay-2")]
+    first, second = ({a["id"] for _, a in page.tags if "id" in a} for page in pages)
+    assert first and not first & second
+
+
+def test_the_colours_stand_out_on_light_and_dark_pages():
+    def luminance(color):
+        channels = np.array([int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+        linear = np.where(channels > 0.04045, ((channels + 0.055) / 1.055) ** 2.4, channels / 12.92)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    for color in COLORS:
+        for page in ("#ffffff", "#121212"):
+            light, dark = sorted((luminance(color), luminance(page)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 3, (color, page)  # WCAG 1.4.11
+
+
+# Numbers on the axes
+
+
+def test_ticks_of_a_linear_axis_are_round():
+    assert list(linear_ticks(0, 1, 5).values()) == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+    assert list(linear_ticks(-1, 1, 4).values()) == ["−1.0", "−0.5", "0.0", "0.5", "1.0"]
+    assert list(linear_ticks(0, 3e7, 3).values()) == ["0", "10^7", "2×10^7", "3×10^7"]
+
+
+def test_ticks_of_a_log_axis_are_decades_or_finer():
+    assert list(log_ticks(1e-3, 10, 6).values()) == ["10^−3", "10^−2", "10^−1", "10^0", "10^1"]
+    assert len(log_ticks(1e-30, 1, 6)) <= 6
+    assert list(log_ticks(1, 8, 6).values()) == ["1", "2", "5"]
+    assert list(log_ticks(3, 4, 5).values()) == ["3.0", "3.2", "3.4", "3.6", "3.8", "4.0"]
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("low,high", [(1e-9, 1e-8), (0.1, 0.10001), (1, 1e9), (7, 7.3)])
+def test_every_axis_has_ticks_that_lie_on_it(low, high, log):
+    axis = Axis(low, high, log, 0.0, 100.0)
+    ticks = axis.ticks(6)
+    assert 2 <= len(ticks) <= 8 and len(set(ticks.values())) == len(ticks)
+    assert axis.inside(np.array(list(ticks))).all()
+
+
+def test_numbers_are_written_as_people_write_them():
+    assert [written(n) for n in (0, 3, -2, 0.25, 128, 16384)] == [
+        "0", "3", "−2", "0.25", "128", "16384",
+    ]  # fmt: skip
+    assert [written(n) for n in (1e-6, 3e-5, -1e7)] == ["10^−6", "3×10^−5", "−10^7"]
+    assert distinctly_written(np.array([0.10001, 0.10002])) == ["0.10001", "0.10002"]
+
+
+# What it refuses
+
+BAD = {
+    "no x": ({"x": []}, "x must be a filled array"),
+    "one x": ({"x": [1.0]}, "x must be at least two increasing"),
+    "falling x": ({"x": TIME[::-1]}, "x must be at least two increasing"),
+    "no curve": ({"curves": {}}, "curves must hold 1 to 6 curves, got 0"),
+    "too many curves": ({"curves": {str(k): ROWS for k in range(7)}}, "got 7"),
+    "empty curve": ({"curves": {"a": []}}, "curve 'a' must be a filled array"),
+    "ragged": ({"curves": {"a": [[1.0, 2.0], [1.0]]}}, "curve 'a' must be a rectangular array"),
+    "text": ({"curves": {"a": [["1", "2"]]}}, "curve 'a' must be real numbers"),
+    "complex": ({"curves": {"a": ROWS + 0j}}, "curve 'a' must be real numbers"),
+    "a row too few": ({"curves": {"a": ROWS[:2]}}, r"shape \(3, 30\).* got \(2, 30\)"),
+    "short rows": ({"curves": {"a": ROWS[:, :9]}}, r"shape \(3, 30\).* got \(3, 9\)"),
+    "NaN": ({"curves": {"a": np.where(TIME > 4, np.nan, ROWS)}}, "finite, got nan"),
+    "infinity": ({"reference": {"a": np.inf / TIME}}, "reference 'a' must be finite, got inf"),
+    "one value": ({"values": [1.0], "curves": {"a": ROWS[:1]}}, "nothing would move"),
+    "equal values": ({"values": [1.0, 1.0, 2.0]}, "values must differ"),
+    "start too large": ({"start": 3}, "start must be a row of the 3 values, got 3"),
+    "negative start": ({"start": -1}, "start must be a row of the 3 values, got -1"),
+    "no log of x": ({"x": TIME - 1, "xscale": "log"}, "x must be positive on a log axis, got 0"),
+    "no log of y": ({"curves": {"a": -ROWS}, "yscale": "log"}, "must be positive on a log axis"),
+    "no log of dots": ({"points": {"a": 0 * ROWS}, "yscale": "log"}, "points 'a' must be pos"),
+    "odd scale": ({"xscale": "symlog"}, "xscale must be 'linear' or 'log', got 'symlog'"),
+    "limits": ({"ylim": (1.0, 0.0)}, "ylim must be increasing"),
+    "limits on log": ({"ylim": (0.0, 1.0), "yscale": "log"}, "ylim must be positive"),
+    "dots without x": ({"points": {"a": (TIME[:4], ROWS)}}, r"points 'a' must have shape \(3, 4\)"),
+    "dots at no x": ({"points": {"a": (TIME[:0], ROWS)}}, "x of points 'a' must be a filled"),
+    "long reference": ({"reference": {"a": np.ones(4)}}, "reference 'a' must have shape"),
+    "no alt text": ({"alt": " "}, "alt must say something"),
+    "no label": ({"label": ""}, "label must say something"),
+    "name": ({"name": "Two Words"}, "name must be lower-case"),
+    "name that escapes": ({"name": 'a"><b>'}, "name must be lower-case"),
+}
+
+
+@pytest.mark.parametrize("options,message", BAD.values(), ids=BAD)
+def test_refuses(options, message):
+    with pytest.raises(ValueError, match=message):
+        figure(**options)
+
+
+def test_refuses_a_figure_too_heavy_for_a_page():
+    x, noise = np.arange(3000.0), np.random.default_rng(0).normal(size=(60, 3000))
+    with pytest.raises(ValueError, match="must stay below 500 kB"):
+        figure(x, {"noise": noise}, range(60))
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if chromium_path() is None:
+        pytest.skip("Chromium is not installed: sliders are not moved")
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_moves_by_keyboard(browser, size):
+    page = browser.new_page(viewport=size)
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    figures = [figure(name=name, caption=HOSTILE, unit="<i>").data for name in ("one", "two")]
+    head = '<!doctype html><html lang="en"><meta name="viewport" content="width=device-width">'
+    page.set_content(head + "".join(figures))
+    before = [path.get_attribute("d") for path in page.locator("path.moving").all()]
+    page.locator("#two-range").press("End")
+    after = [path.get_attribute("d") for path in page.locator("path.moving").all()]
+    assert before[0] == after[0] and before[1] != after[1]
+    assert page.locator("#two output").inner_text() == "2\u00a0<i>"
+    assert page.locator("#two-range").get_attribute("aria-valuetext") == "2\u00a0<i>"
+    assert page.locator("#one output").inner_text() == "0.5\u00a0<i>"
+    texts = page.locator("#one svg text").evaluate_all(
+        "texts => texts.map(t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a)"
+    )
+    assert min(texts) > 9.5, "text on the axes is too small to read"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert problems == []
+    page.close()

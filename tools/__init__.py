@@ -1,0 +1,1 @@
+"""What the Makefile calls: run the chapters, make the notebooks, check the built book."""

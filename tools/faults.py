@@ -1,0 +1,291 @@
+"""Faults that ``tools.sabotage`` plants: small wrong edits of one module, generated from its syntax.
+
+    sign, operator      + and -, / as *, & and |, and and or, a lost minus or not
+    factor              2 becomes 1, 0.5 becomes 1, any other number doubles, 0 becomes 1
+    term                one operand of a sum, difference or product is dropped
+    axis                -1 and -2, a lost transpose, [..., None, :] as [..., :, None]
+    function            sin and cos, min and max, sum and mean, a lost root, square or bound, ...
+    branch              the two cases of a choice swapped
+    boundary            < and <=, > and >=, == and !=
+    statement           a refusal or a call for its effect is dropped
+
+Left alone: annotations, messages, docstrings, decorators, where a tensor lives, the progress bar,
+and numbers below 1e-3 or above 1e5, which are tolerances and guards rather than physics.
+"""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+LISTED = Path(__file__).with_suffix(".toml")
+SWAPPED = {
+    ast.Add: ("+", "-"),
+    ast.Sub: ("-", "+"),
+    ast.Div: ("/", "*"),
+    ast.Mod: ("%", "*"),
+    ast.FloorDiv: ("//", "*"),
+    ast.BitAnd: ("&", "|"),
+    ast.BitOr: ("|", "&"),
+    ast.And: ("and", "or"),
+    ast.Or: ("or", "and"),
+    ast.Lt: ("<", "<="),
+    ast.LtE: ("<=", "<"),
+    ast.Gt: (">", ">="),
+    ast.GtE: (">=", ">"),
+    ast.Eq: ("==", "!="),
+    ast.NotEq: ("!=", "=="),
+}
+TERMS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.MatMult: "@"}
+RENAMED = {"sin": "cos", "min": "max", "amin": "amax", "argmin": "argmax", "ceil": "floor"}
+RENAMED |= {"any": "all", "zeros": "ones", "zeros_like": "ones_like", "sum": "mean"}
+RENAMED |= {"real": "imag"} | {"cosh": "sinh", "exp": "expm1", "log": "log1p"}
+RENAMED |= {new: old for old, new in RENAMED.items()}
+DROPPED = {"sqrt", "square", "abs", "clamp", "flip", "conj", "mT", "T", "sorted", "reversed", "cos"}
+SKIPPED_KEYWORDS = {"strict", "desc", "unit", "total", "delay", "dtype", "device", "maxsize"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One wrong edit: ``before`` and ``after`` are the lines it touches, on one line each."""
+
+    module: str  # path below the package without its ending, "numerics/draws"
+    line: int
+    before: str
+    after: str
+    source: str  # the whole module with the fault in it
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line}  {self.before}  ->  {self.after}"
+
+
+def generated(module: str, source: str) -> list[Fault]:
+    """All faults that the rules above find in ``source``, each once, in the order of the lines."""
+    planter = _Planter(source)
+    planter.visit(ast.parse(source))
+    text, found = source.encode(), {}
+    for start, end, new in planter.edits:
+        mutant = (text[:start] + new.encode() + text[end:]).decode()
+        if mutant not in found and _compiles(mutant):
+            found[mutant] = _fault(module, text, start, end, new, mutant)
+    return sorted(found.values(), key=lambda fault: fault.line)
+
+
+def listed(module: str, source: str) -> list[Fault]:
+    """The faults of ``faults.toml`` in this module. ValueError when one no longer fits."""
+    found = []
+    for entry in tomllib.loads(LISTED.read_text("utf8")).get("fault", []):
+        if entry["module"] != module:
+            continue
+        old, new = entry["old"], entry["new"]
+        if source.count(old) != 1:
+            raise ValueError(f"{LISTED.name}: {old!r} must stand once in {module}: mend the entry")
+        start = len(source[: source.index(old)].encode())
+        mutant = source.replace(old, new)
+        found.append(
+            _fault(module, source.encode(), start, start + len(old.encode()), new, mutant)
+        )
+    return found
+
+
+def excused(module: str, faults: list[Fault]) -> dict[Fault, str]:
+    """The faults that change nothing a reader could see, with the reason.
+
+    Raises ValueError on an entry of ``faults.toml`` that matches no fault: the line has changed.
+    """
+    reasons = {}
+    for entry in tomllib.loads(LISTED.read_text("utf8")).get("equivalent", []):
+        if entry["module"] != module:
+            continue
+        for after in entry["after"]:
+            same = [f for f in faults if (f.before, f.after) == (entry["before"], after)]
+            if not same:
+                raise ValueError(f"{LISTED.name}: no such fault in {module} any more: {after}")
+            reasons |= dict.fromkeys(same, entry["reason"])
+    return reasons
+
+
+class _Planter(ast.NodeVisitor):
+    """Collects edits (start, end, text), in bytes because ``ast`` counts columns in bytes."""
+
+    def __init__(self, source: str):
+        self.text = source.encode()
+        self.lines = [0]
+        for line in self.text.splitlines(keepends=True):
+            self.lines.append(self.lines[-1] + len(line))
+        self.edits: list[tuple[int, int, str]] = []
+
+    def start(self, node: ast.AST) -> int:
+        return self.lines[node.lineno - 1] + node.col_offset
+
+    def end(self, node: ast.AST) -> int:
+        return self.lines[node.end_lineno - 1] + node.end_col_offset
+
+    def of(self, node: ast.AST) -> str:
+        return self.text[self.start(node) : self.end(node)].decode()
+
+    def replace(self, node: ast.AST, new: str) -> None:
+        self.edits.append((self.start(node), self.end(node), new))
+
+    def swap_operator(self, op: ast.AST, left: ast.AST, right: ast.AST) -> None:
+        if type(op) in SWAPPED:
+            old, new = SWAPPED[type(op)]
+            at = self.text.index(old.encode(), self.end(left), self.start(right))
+            self.edits.append((at, at + len(old), new))
+
+    def exchange(self, one: ast.AST, other: ast.AST) -> None:
+        between = self.text[self.end(one) : self.start(other)].decode()
+        new = self.of(other) + between + self.of(one)
+        self.edits.append((self.start(one), self.end(other), new))
+
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        if not isinstance(node.op, ast.Mult):  # dropping a factor is enough
+            self.swap_operator(node.op, node.left, node.right)
+        if type(node.op) in TERMS:
+            operator = TERMS[type(node.op)].encode()
+            at = self.text.index(operator, self.end(node.left), self.start(node.right))
+            if not _is_number(node.right):  # a dropped number is the same as a changed one
+                self.edits.append((at, self.end(node), ""))
+            nested = isinstance(node.left, ast.BinOp) and type(node.left.op) is type(node.op)
+            if isinstance(node.op, ast.Mult) and not nested and not _is_number(node.left):
+                self.edits.append((self.start(node), at + 1, ""))
+        self.generic_visit(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
+        if not (_is_number(node.operand) and isinstance(node.operand.value, int)):  # an axis
+            self.edits.append((self.start(node), self.start(node.operand), ""))
+        self.generic_visit(node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> None:
+        for left, right in pairwise(node.values):
+            self.swap_operator(node.op, left, right)
+        self.generic_visit(node)
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        sides = pairwise([node.left, *node.comparators])
+        for op, (left, right) in zip(node.ops, sides, strict=True):
+            self.swap_operator(op, left, right)
+        self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, bool):
+            self.replace(node, str(not node.value))
+        elif _is_number(node):
+            k = node.value
+            if not k:
+                self.replace(node, "1")
+            elif 1e-3 <= k <= 1e5:
+                self.replace(node, repr(type(k)(1)) if k in (2, 0.5) else repr(2 * k))
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        self.swap_operator(node.op, node.target, node.value)
+        self.generic_visit(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self._rename(node, node.attr, self.end(node) - len(node.attr.encode()))
+        if node.attr in ("mT", "T"):
+            self.edits.append((self.end(node.value), self.end(node), ""))
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        called = node.func
+        if isinstance(called, ast.Name) and called.id not in ("sum", "mean"):
+            self._rename(called, called.id, self.start(called))
+        name = getattr(called, "attr", None) or getattr(called, "id", None)
+        if name == "isinstance":  # its types are not arithmetic
+            return self.visit(node.args[0])
+        if name in DROPPED:
+            self._drop_call(node)
+        if name in ("where", "atan2") and len(node.args) >= 2:
+            self.exchange(*node.args[-2:])
+        self.generic_visit(node)
+
+    def _rename(self, node: ast.AST, name: str, start: int) -> None:
+        if name in RENAMED:
+            self.edits.append((start, start + len(name), RENAMED[name]))
+
+    def _drop_call(self, node: ast.Call) -> None:
+        owner = getattr(node.func, "value", None)
+        if isinstance(owner, ast.Name) and owner.id in ("torch", "np", "math") or owner is None:
+            self.replace(node, f"({self.of(node.args[0])})")
+        else:
+            self.edits.append((self.end(owner), self.end(node), ""))
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else []
+        for one, other in pairwise(parts):
+            if _is_none(one) and isinstance(other, ast.Slice):
+                self.edits.append((self.start(one), self.end(other), f"{self.of(other)}, None"))
+            elif isinstance(one, ast.Slice) and _is_none(other):
+                self.edits.append((self.start(one), self.end(other), f"None, {self.of(one)}"))
+        self.generic_visit(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> None:
+        test = self.text[self.end(node.body) : self.start(node.orelse)].decode()
+        self.replace(node, self.of(node.orelse) + test + self.of(node.body))
+        self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> None:
+        self.replace(node, "pass")
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if isinstance(node.value, ast.Call):
+            self.replace(node, "pass")
+        self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        for default in [*node.args.defaults, *filter(None, node.args.kw_defaults)]:
+            self.visit(default)
+        for statement in node.body:
+            self.visit(statement)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        for statement in node.body:
+            self.visit(statement)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.visit(node.value)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        names = [getattr(target, "id", "") for target in node.targets]
+        if not any(name[:1].isupper() and not name.isupper() for name in names):  # a type's name
+            self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """Text, whose wording and digits are not physics."""
+
+    def visit_keyword(self, node: ast.keyword) -> None:
+        if node.arg not in SKIPPED_KEYWORDS:
+            self.generic_visit(node)
+
+
+def _is_number(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, int | float)
+        and not isinstance(node.value, bool)
+    )
+
+
+def _is_none(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _compiles(source: str) -> bool:
+    try:
+        compile(source, "<fault>", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+def _fault(module: str, text: bytes, start: int, end: int, new: str, mutant: str) -> Fault:
+    first = text.rfind(b"\n", 0, start) + 1
+    last = text.find(b"\n", end) % (len(text) + 1)  # -1, no further line, becomes the end
+    before = text[first:last].decode()
+    after = text[first:start].decode() + new + text[end:last].decode()
+    line = text.count(b"\n", 0, start) + 1
+    return Fault(module, line, " ".join(before.split()), " ".join(after.split()), mutant)

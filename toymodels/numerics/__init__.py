@@ -1,0 +1,1 @@
+"""The ground floor: draws, ensembles, expectations, fixed points, integration and spectra."""

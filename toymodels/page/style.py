@@ -1,0 +1,51 @@
+"""How every figure in the book looks."""
+
+from matplotlib import cycler
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+# Okabe & Ito's palette without its yellow, which vanishes on white
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
+
+def use_book_style() -> None:
+    """Set the look of all later figures: size, palette, thin axes, sharp and stable SVG."""
+    plt.rcParams.update(
+        {
+            "figure.figsize": (6.0, 3.6),
+            "figure.dpi": 110,
+            # a white card, so that dark pages do not swallow black labels
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "font.size": 10,
+            "axes.prop_cycle": cycler(color=COLORS),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 10,
+            "axes.titlelocation": "left",
+            "legend.frameon": False,
+            "lines.linewidth": 1.6,
+            "lines.markersize": 4.5,
+            "errorbar.capsize": 2,
+            "svg.hashsalt": "toymodels",
+            "svg.fonttype": "path",
+        }
+    )
+    _draw_svg_in_notebooks()
+
+
+def finish(figure: Figure) -> None:
+    """Fit the layout and show ``figure``. Returns nothing, so a cell shows one figure."""
+    figure.tight_layout()
+    plt.show()
+
+
+def _draw_svg_in_notebooks() -> None:
+    from IPython import get_ipython
+
+    if get_ipython() is None:
+        return
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    # no date in the file: the same figure is the same bytes
+    set_matplotlib_formats("svg", metadata={"Date": None, "Creator": None})
