@@ -50,6 +50,7 @@ def repair_page(app, pagename, templatename, context, doctree):
     ]
     if context.get("body"):  # docutils' role of a reference is not allowed inside a list
         context["body"] = context["body"].replace(' role="doc-biblioentry"', ' role="listitem"')
+    context["default_mode"] = "auto"  # unset, the theme complains in the console of every page
     context["header_buttons"] = _repair_buttons(pagename, context.get("header_buttons", []))
 
 

@@ -1,13 +1,15 @@
 """Directive `claims-ledger`: every claim of every chapter, as the build just measured it."""
 
+import inspect
 import json
+from importlib import import_module
 from pathlib import Path
 
 from docutils import nodes
 from myst_nb.core.render import NbElementRenderer
 from sphinx.util.docutils import SphinxDirective
 
-from toymodels.page.claim import MIME
+from toymodels.page.claim import MIME, Record
 
 from . import book, execution, tables
 
@@ -33,25 +35,27 @@ def all_records() -> dict[str, list[dict]]:
     return {page: claims for page, claims in found.items() if claims}
 
 
-def deviation(value: float, scale: str) -> str:
-    if scale == "relative" and value >= 1e-4:
-        return f"{100 * value:.2g} %"
-    return f"{value:.2g} {scale}"
-
-
 def row(record: dict) -> list[str]:
     """The cells of one claim; a model that must fail is allowed only more than its bound."""
     error = "" if record["error"] is None else f" ± {record['error']:.2g}"
     bound = record["within"] if record["beyond"] is None else record["beyond"]
     limit = "at most" if record["beyond"] is None else "more than"
+    in_units = Record(**record).in_units
     return [
         record["name"],
         f"{record['predicted']:.6g}",
         f"{record['measured']:.6g}{error}",
-        deviation(record["deviation"], record["scale"]),
-        f"{limit} {deviation(bound, record['scale'])}",
-        *("" if record[key] is None else str(record[key]) for key in ("n", "seeds", "source")),
+        in_units(record["deviation"]),
+        f"{limit} {in_units(bound)}",
+        *("" if record[key] is None else str(record[key]) for key in ("n", "seeds")),
+        record["source"] or "",
     ]
+
+
+def source(page: str) -> str:
+    """Where the formulas of a chapter come from: the source line of its model."""
+    module = import_module(f"toymodels.{Path(page).name}")
+    return " ".join(inspect.getdoc(module).split("Source: ")[1].split())
 
 
 def total(ledger: dict[str, list[dict]]) -> str:
@@ -73,8 +77,13 @@ class ClaimsLedger(SphinxDirective):
             raise self.error(str(error)) from error
         shown = [nodes.paragraph("", total(ledger))]
         for page, claims in ledger.items():
-            rows = tables.table(HEAD, map(row, claims), "claims-ledger")
-            shown.append(tables.chapter_section(self.env, page, rows))
+            rows = [row(claim) for claim in claims]
+            width = len(HEAD) if any(cells[-1] for cells in rows) else len(HEAD) - 1
+            table = tables.table(HEAD[:width], (cells[:width] for cells in rows), "claims-ledger")
+            section = tables.chapter_section(self.env, page, table)
+            if page in book.chapters():
+                section.insert(1, nodes.paragraph("", f"Source: {source(page)}"))
+            shown.append(section)
         return shown
 
 

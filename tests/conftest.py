@@ -1,5 +1,7 @@
 """Shapes and types of every public function are checked while the tests run, and only then."""
 
+# ruff: noqa: E402 (the hook must stand before the first import of the package)
+
 import os
 
 os.environ.setdefault("MPLBACKEND", "agg")

@@ -55,7 +55,9 @@ def test_depth_two_is_the_logistic_curve():
 
 def test_theory_and_loss_survive_late_times_and_tiny_starts():
     for depth in (2, 3):
-        seen = theory(DeepLinear(TARGET, start=1e-9, depth=depth), torch.tensor([0.0, 1.0]).double())
+        seen = theory(
+            DeepLinear(TARGET, start=1e-9, depth=depth), torch.tensor([0.0, 1.0]).double()
+        )
         assert torch.isfinite(seen.strength).all() and (seen.strength > 0).all()
         nothing_learned = 0.5 * TARGET.square().sum(-1)
         torch.testing.assert_close(seen.loss[:, 0], nothing_learned)
@@ -103,7 +105,9 @@ def experiment_flow(model):
     return experiment(model, time, seed=0, width=6, step=0.005, rule=GradientFlow)
 
 
-@pytest.mark.parametrize(("depth", "start", "gap"), [(2, 1e-3, 1e-7), (3, 0.01, 1e-6), (4, 0.05, 1e-4)])
+@pytest.mark.parametrize(
+    ("depth", "start", "gap"), [(2, 1e-3, 1e-7), (3, 0.01, 1e-6), (4, 0.05, 1e-4)]
+)
 def test_aligned_networks_follow_the_theory(depth, start, gap):
     model = DeepLinear(TARGET, start, depth)
     seen = experiment_flow(model)

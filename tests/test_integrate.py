@@ -51,9 +51,7 @@ def test_rk4_members_are_independent():
 @pytest.mark.parametrize("integrate", [solve, lambda *a: rk4(*a, substeps=50)])
 def test_the_time_axis_may_start_late_and_repeat(integrate):
     late = torch.tensor([1.0, 1.0, 2.5], dtype=torch.float64)
-    torch.testing.assert_close(
-        integrate(swing, START, late), swung(START, late), atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close(integrate(swing, START, late), swung(START, late), atol=1e-6, rtol=0)
     at_once = integrate(swing, START, torch.zeros(2, dtype=torch.float64))
     torch.testing.assert_close(at_once, START[:, None].expand(3, 2, 2))
 

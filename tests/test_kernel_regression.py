@@ -405,3 +405,9 @@ def test_solutions_are_what_the_model_says():
     assert theory(blind, torch.tensor([50])).error.item() == pytest.approx(
         exercises.out_of_sight.solution, abs=1e-6
     )
+
+
+def test_leading_axes_that_do_not_fit_are_refused():
+    # under the tests the shape check speaks first; without it the ValueError does
+    with pytest.raises(Exception, match="leading axes|ridge"):
+        KernelRegression(LAM.expand(3, 60), V, ridge=torch.ones(2, dtype=DOUBLE))

@@ -95,6 +95,8 @@ def test_resonance_is_the_peak_and_has_its_height():
     size = response(sweep).abs()
     torch.testing.assert_close(omega[size.argmax(0)], resonance(sweep)[0], atol=2e-4, rtol=0)
     assert size[:, 1].argmax() == 0  # too damped to resonate
+    creeps, flips = Oscillator(column(0.5), 1.0), Oscillator(column(1.5), 1.0)  # no momentum
+    assert (float(resonance(creeps)), float(resonance(flips))) == (0.0, pytest.approx(math.pi))
     free = frequency(sweep)[0]
     height = 0.5 * 2.0 / ((1 - 0.7) * torch.sin(free[[0, 2]]))
     torch.testing.assert_close(size[:, [0, 2]].amax(0), height)

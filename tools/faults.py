@@ -1,4 +1,4 @@
-"""Faults that ``tools.sabotage`` plants: small wrong edits of one module, generated from its syntax.
+"""Faults that ``tools.sabotage`` plants: small wrong edits, generated from the syntax.
 
     sign, operator      + and -, / as *, & and |, and and or, a lost minus or not
     factor              2 becomes 1, 0.5 becomes 1, any other number doubles, 0 becomes 1
@@ -6,16 +6,15 @@
     axis                -1 and -2, a lost transpose, [..., None, :] as [..., :, None]
     function            sin and cos, min and max, sum and mean, a lost root, square or bound, ...
     branch              the two cases of a choice swapped
-    boundary            < and <=, > and >=, == and !=
+    comparison          < and >, <= and >=, == and !=
     statement           a refusal or a call for its effect is dropped
 
 Left alone: annotations, messages, docstrings, decorators, where a tensor lives, the progress bar,
-and numbers below 1e-3 or above 1e5, which are tolerances and guards rather than physics.
+and tolerances rather than physics: numbers below 1e-3 or above 1e5, formulas with ``eps``.
 """
 
 import ast
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -31,10 +30,10 @@ SWAPPED = {
     ast.BitOr: ("|", "&"),
     ast.And: ("and", "or"),
     ast.Or: ("or", "and"),
-    ast.Lt: ("<", "<="),
-    ast.LtE: ("<=", "<"),
-    ast.Gt: (">", ">="),
-    ast.GtE: (">=", ">"),
+    ast.Lt: ("<", ">"),
+    ast.LtE: ("<=", ">="),
+    ast.Gt: (">", "<"),
+    ast.GtE: (">=", "<="),
     ast.Eq: ("==", "!="),
     ast.NotEq: ("!=", "=="),
 }
@@ -68,7 +67,7 @@ def generated(module: str, source: str) -> list[Fault]:
     text, found = source.encode(), {}
     for start, end, new in planter.edits:
         mutant = (text[:start] + new.encode() + text[end:]).decode()
-        if mutant not in found and _compiles(mutant):
+        if mutant not in found and _parses(mutant):
             found[mutant] = _fault(module, text, start, end, new, mutant)
     return sorted(found.values(), key=lambda fault: fault.line)
 
@@ -84,9 +83,7 @@ def listed(module: str, source: str) -> list[Fault]:
             raise ValueError(f"{LISTED.name}: {old!r} must stand once in {module}: mend the entry")
         start = len(source[: source.index(old)].encode())
         mutant = source.replace(old, new)
-        found.append(
-            _fault(module, source.encode(), start, start + len(old.encode()), new, mutant)
-        )
+        found.append(_fault(module, source.encode(), start, start + len(old.encode()), new, mutant))
     return found
 
 
@@ -116,6 +113,11 @@ class _Planter(ast.NodeVisitor):
         for line in self.text.splitlines(keepends=True):
             self.lines.append(self.lines[-1] + len(line))
         self.edits: list[tuple[int, int, str]] = []
+
+    def visit(self, node: ast.AST) -> None:
+        if isinstance(node, ast.BinOp) and b".eps" in self.text[self.start(node) : self.end(node)]:
+            return
+        super().visit(node)
 
     def start(self, node: ast.AST) -> int:
         return self.lines[node.lineno - 1] + node.col_offset
@@ -147,10 +149,12 @@ class _Planter(ast.NodeVisitor):
             operator = TERMS[type(node.op)].encode()
             at = self.text.index(operator, self.end(node.left), self.start(node.right))
             if not _is_number(node.right):  # a dropped number is the same as a changed one
-                self.edits.append((at, self.end(node), ""))
+                left = self.text[:at].rstrip()
+                self.edits.append((len(left), self.end(node), ""))
             nested = isinstance(node.left, ast.BinOp) and type(node.left.op) is type(node.op)
             if isinstance(node.op, ast.Mult) and not nested and not _is_number(node.left):
-                self.edits.append((self.start(node), at + 1, ""))
+                right = self.text[at + 1 :].lstrip()
+                self.edits.append((self.start(node), len(self.text) - len(right), ""))
         self.generic_visit(node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
@@ -274,9 +278,9 @@ def _is_none(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
-def _compiles(source: str) -> bool:
+def _parses(source: str) -> bool:
     try:
-        compile(source, "<fault>", "exec")
+        ast.parse(source)
     except SyntaxError:
         return False
     return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from _ext import book
 from tools import myst
 
-NUMBERED_MATH = re.compile(r"^\\begin\{(?:equation|align|gather|multline)\}", re.M)
+NUMBERED_MATH = re.compile(r"^\\begin\{(?:equation|align|gather|mult\w+)\}", re.M)
 
 
 @dataclass(frozen=True)

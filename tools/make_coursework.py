@@ -37,32 +37,29 @@ c.CourseDirectory.root = str(Path(__file__).resolve().parent)
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError()"}
 c.ClearMarkScheme.enforce_metadata = False  # the rubric for the instructor is ordinary text
 c.Execute.timeout = 120
-c.GenerateSolution.preprocessors = [
-    "nbgrader.preprocessors.LockCells",
-    "nbgrader.preprocessors.ClearHiddenTests",
-    "nbgrader.preprocessors.Execute",
-]
+c.GenerateSolution.preprocessors = ["nbgrader.preprocessors.ClearHiddenTests"]
 """
 README = """\
 # Coursework `{stem}`
 
 - `student/{stem}.ipynb`: give this to the students. It holds no solution and no hidden test.
-- `solution/{stem}.ipynb`: solved and executed, with the rubric. It holds no hidden test either.
+- `solution/{stem}.ipynb`: solved, with the rubric, and without the hidden tests.
 - `autograder/`: an nbgrader course with the hidden tests. Keep it to yourself.
 
-To grade, put each student's notebook at `autograder/submitted/NAME/{stem}/{stem}.ipynb`, then, where
-nbgrader and this book's package are installed:
+To grade, move this folder to a place of its own (`make clean` deletes it here), and put the notebook
+of each student at `autograder/submitted/NAME/{stem}/{stem}.ipynb`. Then, with this book and the
+packages of its `requirements.txt` installed:
 
 ```sh
 cd autograder
 nbgrader autograde {stem}
 nbgrader export
-nbgrader generate_feedback {stem}
 ```
 
-The second command writes all scores to `grades.csv`, the third a page for each student to `feedback/`.
-To grade a later version of the same notebook, add `--force` to the first. Nothing is left to grade by
-hand. The solution scores full points, the untouched notebook of the students none.
+The scores are in `grades.csv`. The untouched notebook of the students scores nothing, the solution
+everything, and no cell is left to grade by hand. `nbgrader autograde --force {stem}` grades again.
+`nbgrader generate_feedback {stem}` writes a page for each student to `feedback/`, hidden tests
+included: show it only to those who may see them.
 """
 
 
@@ -91,7 +88,7 @@ def convert(stem: str) -> NotebookNode:
         if unknown:
             raise ValueError(f"coursework/{stem}.md: no solution {', '.join(unknown)} to refer to")
         filled = REFERENCE.sub(lambda match: answers[match[1]], cell.source)
-        cells.append(new_code_cell(filled, metadata=cell.metadata))
+        cells.append(new_code_cell(_worth(cell) + filled, metadata=cell.metadata))
     first_code = next(n for n, cell in enumerate(cells[1:], 1) if cell.cell_type == "code")
     cells.insert(first_code, new_code_cell(helpers, metadata=given))
     for number, cell in enumerate(cells):
@@ -104,6 +101,15 @@ def convert(stem: str) -> NotebookNode:
     if left:
         raise ValueError(f"coursework/{stem}.md: the notebook would still hold MyST: {left}")
     return new_notebook(cells=cells, metadata=make_notebooks.METADATA, nbformat_minor=5)
+
+
+def _worth(cell: NotebookNode) -> str:
+    """The line that tells a student what a test is worth."""
+    points = cell.metadata.get("nbgrader", {}).get("points")
+    if points is None:
+        return ""
+    hidden = "; more tests are hidden" if "BEGIN HIDDEN TESTS" in cell.source else ""
+    return f"# {points} point{'s' * (points != 1)}{hidden}\n"
 
 
 def _complete(cell: NotebookNode) -> dict:
@@ -135,9 +141,11 @@ def run(root: Path, converter: type, stem: str) -> None:
 
 
 def write(stem: str, folder: Path) -> None:
-    """Write student, solution and autograder into a new ``folder``."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Write student, solution and autograder into ``folder``, never over students' work."""
     root = folder / "autograder"
+    if (root / "submitted").exists() and any((root / "submitted").iterdir()):
+        raise ValueError(f"{root / 'submitted'} holds submissions: move the folder away first")
+    shutil.rmtree(folder, ignore_errors=True)
     (root / "submitted").mkdir(parents=True)
     (folder / "README.md").write_text(README.format(stem=stem), "utf8")
     (root / "nbgrader_config.py").write_text(CONFIG, "utf8")
@@ -156,5 +164,8 @@ def write(stem: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     for stem in stems():
-        write(stem, OUTPUT / stem)
+        try:
+            write(stem, OUTPUT / stem)
+        except ValueError as error:  # the assignment or its folder, and the message says what
+            sys.exit(str(error))
         print(f"{stem}: written to {(OUTPUT / stem).relative_to(book.ROOT)}")

@@ -70,11 +70,12 @@ def store_outputs(notebook: NotebookNode, executed: NotebookNode) -> None:
     """Keep the text of claims and of compared cells, in the cells that the chapter has too."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"][1:]
     ran = [cell for cell in executed.cells if cell.cell_type == "code"]
-    for cell, source in zip(code, ran, strict=True):
+    for count, (cell, source) in enumerate(zip(code, ran, strict=True), 2):
         claims = any(MIME in output.get("data", {}) for output in source.outputs)
         if not (claims or CHECKED in source.source):
             continue
-        cell.outputs = [_stable(output) for output in source.outputs if not _is_image(output)]
+        cell.execution_count = count  # nbval takes a cell with outputs but no count for a mistake
+        cell.outputs = [_counted(o, count) for o in source.outputs if not _is_image(o)]
         if UNSTABLE.search(str(cell.outputs)):
             raise ValueError(f"{cell.id} prints an address or a path, which changes every time")
 
@@ -83,10 +84,8 @@ def _is_image(output: NotebookNode) -> bool:
     return any(kind.startswith("image/") for kind in output.get("data", {}))
 
 
-def _stable(output: NotebookNode) -> NotebookNode:
-    if "execution_count" in output:
-        output["execution_count"] = None
-    return output
+def _counted(output: NotebookNode, count: int) -> NotebookNode:
+    return output | {"execution_count": count} if "execution_count" in output else output
 
 
 def stale(page: str, notebook: NotebookNode) -> str | None:

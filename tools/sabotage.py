@@ -12,6 +12,7 @@ The report is ``_build/sabotage.txt``. Exit status 1 means that a fault survived
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import random
@@ -38,6 +39,7 @@ REPORT = ROOT / "_build" / "sabotage.txt"
 LEFT_OUT = shutil.ignore_patterns(".*", "_build", "build", "notebooks", "__pycache__", "*.egg-info")
 # imported once, in the process that all trials are forked from; never the package itself
 HEAVY = ["torch", "scipy.integrate", "scipy.special", "matplotlib.pyplot", "sklearn.datasets"]
+HEAVY += ["torch.distributed.tensor"]  # for torch.testing.assert_close
 HEAVY += ["IPython", "pytest", "jaxtyping", "beartype", "tqdm.auto", "myst_nb.core.read"]
 PATIENCE = 3  # a program that needs this many times its processor time will not end
 HANG = 1800  # seconds after which even a program that sleeps is given up
@@ -90,11 +92,11 @@ def run_tests(folder: str, test: str, order: dict[str, tuple]) -> Trial:
     import pytest
 
     watch = Watch(order)
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:nbval"]
-    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # HEAVY is imported already
-    status = pytest.main([*options, f"--rootdir={folder}", test], plugins=[watch])
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not watch.trial.failed:
-        watch.trial.failed = f"pytest, which stops with {status.name}"
+    quiet = [f"-pno:{name}" for name in ("cacheprovider", "unraisableexception", "threadexception")]
+    options = ["-x", "-q", "--tb=line", "--assert=plain", f"--rootdir={folder}", *quiet]
+    status = pytest.main([*options, test], plugins=[watch])
+    if status != pytest.ExitCode.OK and watch.trial.failed is None:
+        raise RuntimeError(f"pytest could not run {test}: {status!r}")
     return watch.trial
 
 
@@ -120,23 +122,34 @@ def _in_copy(pipe, action, processor: int, folder: str, *args) -> None:
     os.dup2(log, 1), os.dup2(log, 2)
     os.chdir(folder)
     os.environ |= {"PYTHONPATH": folder, "MPLBACKEND": "agg", "TQDM_DISABLE": "1"}
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # their import takes longer than the tests
     sys.dont_write_bytecode = True
-    sys.path[:] = [folder] + [p for p in sys.path if Path(p).resolve() not in (ROOT, ROOT / "tools")]
-    trial = action(folder, *args)
+    gc.freeze()  # nor does the collector look again at what was imported beforehand
+    sys.path[:] = [folder] + [
+        p for p in sys.path if Path(p).resolve() not in (ROOT, ROOT / "tools")
+    ]
+    try:
+        trial = action(folder, *args)
+    except Exception as problem:  # of this tool: tests and chapters report theirs
+        trial = problem
     package = sys.modules.get("toymodels")
     if package and not str(package.__file__).startswith(folder):
-        raise RuntimeError(f"the copy was not tested: {package.__file__}")
+        trial = RuntimeError(f"the copy was not tested: {package.__file__}")
     pipe.send(trial)
+
+
+class Red(Exception):
+    """Tests that fail without any fault cannot notice one."""
 
 
 class Bench:
     """A snapshot of the checkout, and processes that try its copies."""
 
-    def __init__(self, root: Path = ROOT):
+    def __init__(self, root: Path = ROOT, heavy: list[str] = HEAVY):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         self.root = root
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(HEAVY)
+        self.context.set_forkserver_preload(heavy)
 
     def __enter__(self):
         self.shed = tempfile.TemporaryDirectory(prefix="sabotage-")
@@ -166,7 +179,10 @@ class Bench:
         process.start()
         theirs.close()
         try:
-            return ours.recv() if ours.poll(patience) else Trial(failed="a program that sleeps")
+            result = ours.recv() if ours.poll(patience) else Trial(failed="a program that sleeps")
+            if isinstance(result, Exception):
+                raise result
+            return result
         except EOFError:
             process.join()
             hung = -process.exitcode in (signal.SIGXCPU, signal.SIGKILL)
@@ -175,13 +191,15 @@ class Bench:
             _end(process)
 
     def suite(self, module: str) -> Suite:
-        """Run the tests of an unharmed module; RuntimeError unless they pass."""
+        """Run the tests of an unharmed module. Raises Red unless there are some and all pass."""
         test = test_file(module)
+        if not (self.snapshot / test).exists():
+            raise Red(f"{module} has no tests: {test} does not exist")
         with self.copy(module, self.source(module)) as folder:
             trial = self.run(run_tests, HANG, folder, test, {})
             if trial.failed:
                 log = (Path(folder) / "log").read_text("utf8", errors="replace")[-2000:]
-                raise RuntimeError(f"{module}, unharmed, already fails {trial.failed}\n{log}")
+                raise Red(f"{module}, unharmed, already fails {trial.failed}\n{log}")
         processor = int(20 + PATIENCE * sum(trial.seconds.values()))
         return Suite(test, trial.seconds, processor)
 
@@ -223,7 +241,9 @@ def chosen(faults: list[list[Fault]], sample: int | None, seed: int) -> list[Fau
     """All faults, or ``sample`` of them, as evenly from the modules as can be."""
     if sample is None:
         return [fault for some in faults for fault in some]
-    shuffled = [random.Random(f"{seed} {some[0].module}").sample(some, len(some)) for some in faults]
+    shuffled = [
+        random.Random(f"{seed} {some[0].module}").sample(some, len(some)) for some in faults
+    ]
     turns = [fault for turn in zip_longest(*shuffled) for fault in turn if fault]
     return sorted(turns[:sample], key=lambda fault: (fault.module, fault.line))
 
@@ -238,8 +258,8 @@ def main(argv: list[str]) -> int:
             reasons |= excused(module, found)
             faults.append(found)
         planted = [f for f in chosen(faults, options.sample, options.seed) if f not in reasons]
-        names = list(dict.fromkeys(fault.module for fault in planted))
-        suites = dict(zip(names, pool.map(bench.suite, names), strict=True))
+        suites, red = _suites(bench, pool, list(dict.fromkeys(fault.module for fault in planted)))
+        planted = [fault for fault in planted if fault.module in suites]
         noticed = {}
         trials = pool.map(
             lambda f: (f, bench.judge(f, suites[f.module], not options.tests_only)), planted
@@ -248,7 +268,18 @@ def main(argv: list[str]) -> int:
             noticed[fault] = by
             if by is None:
                 tqdm.write(f"survived  {fault}")
-    return _report(noticed, reasons)
+    return _report(noticed, reasons, red)
+
+
+def _suites(bench: Bench, pool: ThreadPoolExecutor, names: list[str]):
+    """The suite of every module whose tests pass, and the complaints about the others."""
+    waiting, suites, red = {name: pool.submit(bench.suite, name) for name in names}, {}, []
+    for name in tqdm(waiting, desc="without faults", unit="module"):
+        try:
+            suites[name] = waiting[name].result()
+        except Red as complaint:
+            red.append(str(complaint))
+    return suites, red
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -261,7 +292,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _report(noticed: dict[Fault, str | None], reasons: dict[Fault, str]) -> int:
+def _report(noticed: dict[Fault, str | None], reasons: dict[Fault, str], red: list[str]) -> int:
     survivors = [fault for fault, by in noticed.items() if by is None]
     lines = [f"{fault}\n    noticed by {by or 'NOBODY'}" for fault, by in noticed.items()]
     lines += [f"{fault}\n    changes nothing: {why}" for fault, why in reasons.items()]
@@ -273,8 +304,9 @@ def _report(noticed: dict[Fault, str | None], reasons: dict[Fault, str]) -> int:
         print(f"{module:28} {number:5} faults, {lost[module]:3} survived")
     for fault in survivors:
         print(f"SURVIVED  {fault}")
+    print(*red, sep="\n", end="\n" if red else "")
     print(f"{len(noticed)} faults, {len(survivors)} survived; {len(reasons)} excused")
-    return 1 if survivors else 0
+    return 1 if survivors or red else 0
 
 
 if __name__ == "__main__":

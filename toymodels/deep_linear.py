@@ -49,7 +49,9 @@ class DeepLinear:
         start, imbalance = self.per_mode("start"), self.per_mode("imbalance")
         _refuse("imbalance", imbalance, imbalance >= 0, "non-negative", "it is |a^2 - b^2|")
         if self.depth != 2 and bool((imbalance > 0).any()):
-            raise ValueError(f"imbalance must be 0 at depth {self.depth}: solved for two layers only")
+            raise ValueError(
+                f"imbalance must be 0 at depth {self.depth}: solved for two layers only"
+            )
         moves = (start > 0) | (imbalance > 0)
         _refuse("start", start, moves, "positive", "u = 0 is a saddle that never moves")
 
@@ -135,7 +137,9 @@ def experiment(
     Agrees with ``theory`` to O(``step``); with ``rule`` = GradientFlow to O(step^4). ``width`` is
     the number of hidden units, at least the number of modes. See ``train_from`` for the errors.
     """
-    return train_from(aligned(model, width=width, seed=seed), model.target, time, rule=rule, step=step)
+    return train_from(
+        aligned(model, width=width, seed=seed), model.target, time, rule=rule, step=step
+    )
 
 
 def train_from(
@@ -191,7 +195,9 @@ def aligned(model: DeepLinear, *, width: int, seed: int) -> list[Tensor]:
     members = s.shape[:-1].numel()
     hidden = [
         torch.linalg.qr(
-            draws.normal(seed, f"basis {k}", members, (width, modes), dtype=s.dtype, device=s.device)
+            draws.normal(
+                seed, f"basis {k}", members, (width, modes), dtype=s.dtype, device=s.device
+            )
         ).Q.reshape(*s.shape[:-1], width, modes)
         for k in range(model.depth - 1)
     ]

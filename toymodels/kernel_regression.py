@@ -62,6 +62,10 @@ class KernelRegression:
             value = torch.as_tensor(getattr(self, name))
             if not ((value >= 0) & value.isfinite()).all():
                 raise ValueError(f"{name} must be finite and not negative, got {value.tolist()}")
+        try:
+            _broadcast(self)
+        except RuntimeError as problem:
+            raise ValueError(f"the leading axes must fit each other: {problem}") from problem
 
 
 @dataclass(frozen=True)
@@ -383,8 +387,8 @@ def _in_dtype(model: KernelRegression, curve: LearningCurve) -> LearningCurve:
 
 
 def _sizes(samples: Tensor, like: Tensor) -> Tensor:
-    if samples.ndim != 1 or samples.numel() == 0:
-        raise ValueError(f"samples must be one row of sizes, got shape {tuple(samples.shape)}")
+    if not isinstance(samples, Tensor) or samples.ndim != 1 or samples.numel() == 0:
+        raise ValueError(f"samples must be a tensor with one row of sizes, got {samples!r}")
     if not ((samples > 0) & samples.isfinite()).all():
         raise ValueError(f"samples must be positive and finite, got {samples.tolist()}")
     return samples.to(device=like.device, dtype=torch.float64)
@@ -428,9 +432,9 @@ def _check_same_place(name: str, value: Tensor, eigenvalue: Tensor) -> None:
 def _check_degeneracy(degeneracy: Tensor | None, eigenvalue: Tensor) -> None:
     if degeneracy is None:
         return
-    if degeneracy.shape[-1:] != eigenvalue.shape[-1:]:
+    if not isinstance(degeneracy, Tensor) or degeneracy.shape[-1:] != eigenvalue.shape[-1:]:
         raise ValueError(
-            f"degeneracy must have {eigenvalue.shape[-1]} modes, got {tuple(degeneracy.shape)}"
+            f"degeneracy must be a tensor of {eigenvalue.shape[-1]} modes, got {degeneracy!r}"
         )
     if not ((degeneracy >= 1) & (degeneracy == degeneracy.round())).all():
         raise ValueError(f"degeneracy must be whole numbers from 1, got {degeneracy.tolist()}")

@@ -283,9 +283,7 @@ def check_fit(weights: Weights, inputs: Tensor, labels: Tensor) -> None:
         )
     kinds = {(x.dtype, x.device) for x in (*weights, inputs, labels)}
     if len(kinds) > 1:
-        raise ValueError(
-            f"weights, inputs and labels must share one dtype and device, got {kinds}"
-        )
+        raise ValueError(f"weights, inputs and labels must share one dtype and device, got {kinds}")
 
 
 def check_record(record: Tensor) -> None:

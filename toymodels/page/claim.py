@@ -34,19 +34,20 @@ class Record:
     source: str | None
 
     def __str__(self) -> str:
-        bound = f"allowed {self._in_units(self.within)}" if self.beyond is None else ""
-        bound = bound or f"more than {self._in_units(self.beyond)}, as it must"
+        bound = f"allowed {self.in_units(self.within)}" if self.beyond is None else ""
+        bound = bound or f"more than {self.in_units(self.beyond)}, as it must"
         counts = [f"n = {self.n}"] * (self.n is not None)
         counts += [f"{self.seeds} seeds"] * (self.seeds is not None)
         error = "" if self.error is None else f" ± {self.error:.2g}"
-        facts = "; ".join([f"deviation {self._in_units(self.deviation)}", bound, *counts])
+        facts = "; ".join([f"deviation {self.in_units(self.deviation)}", bound, *counts])
         mark = "✓" if self.beyond is None else "≠"
         return (
             f"{mark} {self.name}: predicted {self.predicted:.6g}, "
             f"measured {self.measured:.6g}{error} ({facts})"
         )
 
-    def _in_units(self, deviation: float) -> str:
+    def in_units(self, deviation: float) -> str:
+        """A deviation as a reader wants it: in standard errors, per cent, or plainly."""
         if self.scale == "standard errors":
             return f"{deviation:.2g} standard errors"
         if self.scale == "relative" and deviation >= 1e-4:
@@ -155,7 +156,7 @@ def _scale(name: str, p: np.ndarray, e: np.ndarray | None, scale) -> tuple[str, 
         if unit == "absolute" and not (units == 1).all():
             unit = "of the scale"
     if not (units > 0).all():
-        raise ValueError(f"{name}: scale must be positive, got 0: give scale= for a prediction of 0")
+        raise ValueError(f"{name}: scale must be positive, got 0: a prediction of 0 needs scale=")
     return unit, units
 
 

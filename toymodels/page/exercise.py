@@ -1,7 +1,7 @@
 """A checker that knows the answer to an exercise and the mistakes that students make.
 
-    answer     a number, a tensor, or a function that is compared on given inputs
-    stub       ``...``, what the exercise shows before it is answered
+answer     a number, a tensor, or a function that is compared on given inputs
+stub       ``...``, what the exercise shows before it is answered
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -4,8 +4,8 @@ from matplotlib import cycler
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-# Okabe & Ito's palette without its yellow, which vanishes on white
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Okabe & Ito's palette; its yellow, orange and sky blue made darker to stand out on white
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#2e9bd6")
 
 
 def use_book_style() -> None:
