@@ -16,7 +16,8 @@ from _ext import book
 from tools import make_coursework
 
 REGION = re.compile(
-    r"^.*BEGIN (?P<kind>SOLUTION|HIDDEN TESTS|MARK SCHEME).*?\n(?P<text>.*?)^.*END (?P=kind).*?$",
+    r"^[^\n]*BEGIN (?P<kind>SOLUTION|HIDDEN TESTS|MARK SCHEME)[^\n]*\n"
+    r"(?P<text>.*?)^[^\n]*END (?P=kind)[^\n]*$",
     re.M | re.S,
 )
 # Two students hand in the solution, but with the rubric's typical mistake in every second task.

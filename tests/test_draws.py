@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from toymodels.numerics.draws import integers, normal, uniform
+from toymodels.numerics.draws import integers, normal, uniform, whole_number
 
 
 @pytest.mark.parametrize("draw", [normal, uniform, lambda *a, **k: integers(*a, high=50, **k)])
@@ -40,6 +40,12 @@ def test_precision_and_device_do_not_change_the_draws(device):
 
 def test_no_members_are_no_rows():
     assert normal(0, "w", 0, (4, 2)).shape == (0, 4, 2)
+
+
+@pytest.mark.parametrize("value", [2.0, 1.5, -1, True, "3", None])
+def test_whole_numbers_are_whole(value):
+    with pytest.raises(ValueError, match="steps must be a non-negative whole number, got"):
+        whole_number(value, "steps")
 
 
 @pytest.mark.parametrize(

@@ -62,13 +62,15 @@ class Fault:
 
 def generated(module: str, source: str) -> list[Fault]:
     """All faults that the rules above find in ``source``, each once, in the order of the lines."""
-    planter = _Planter(source)
-    planter.visit(ast.parse(source))
-    text, found = source.encode(), {}
-    for start, end, new in planter.edits:
-        mutant = (text[:start] + new.encode() + text[end:]).decode()
-        if mutant not in found and _parses(mutant):
-            found[mutant] = _fault(module, text, start, end, new, mutant)
+    planter, text, found = _Planter(source), source.encode(), {}
+    for statement in ast.parse(source).body:
+        planter.edits.clear()
+        planter.visit(statement)
+        first, last = planter.start(statement), planter.end(statement)
+        for start, end, new in planter.edits:
+            if _parses(text[first:start] + new.encode() + text[end:last]):
+                mutant = (text[:start] + new.encode() + text[end:]).decode()
+                found[mutant] = _fault(module, text, start, end, new, mutant)
     return sorted(found.values(), key=lambda fault: fault.line)
 
 
@@ -278,7 +280,7 @@ def _is_none(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
-def _parses(source: str) -> bool:
+def _parses(source: bytes) -> bool:
     try:
         ast.parse(source)
     except SyntaxError:

@@ -46,8 +46,8 @@ README = """\
 - `solution/{stem}.ipynb`: solved, with the rubric, and without the hidden tests.
 - `autograder/`: an nbgrader course with the hidden tests. Keep it to yourself.
 
-To grade, move this folder to a place of its own (`make clean` deletes it here), and put the notebook
-of each student at `autograder/submitted/NAME/{stem}/{stem}.ipynb`. Then, with this book and the
+To grade, move this folder to a place of its own (`make clean` deletes it here), and put each
+student's notebook at `autograder/submitted/NAME/{stem}/{stem}.ipynb`. Then, with this book and the
 packages of its `requirements.txt` installed:
 
 ```sh

@@ -184,7 +184,7 @@ def aligned(model: DeepLinear, *, width: int, seed: int) -> list[Tensor]:
     Raises ValueError when the hidden layers are narrower than the number of modes.
     """
     s, modes = model.target, model.target.shape[-1]
-    if width < modes:
+    if draws.whole_number(width, "width") < modes:
         raise ValueError(f"width must be at least the {modes} modes, got {width}")
     u0, c = model.per_mode("start"), model.per_mode("imbalance")
     gains = [u0.abs() ** (1 / model.depth)] * model.depth

@@ -70,7 +70,7 @@ def integers(
     ).to(device)
 
 
-def whole_number(value: int, name: str) -> int:
+def whole_number(value: object, name: str) -> int:
     """``value`` itself if it is a non-negative whole number; a ValueError says so if not."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{name} must be a non-negative whole number, got {value!r}")

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from toymodels.numerics.draws import integers
+from toymodels.numerics.draws import integers, whole_number
 
 Weights = Sequence[Tensor]
 Gradient = Callable[[Weights], list[Tensor]]
@@ -130,7 +130,7 @@ def train(
     check_fit(weights, inputs, labels)
     check_record(record)
     for name, value in {"batch_size": batch_size, "chunk": chunk}.items():
-        if value is not None and value < 1:
+        if value is not None and whole_number(value, name) < 1:
             raise ValueError(f"{name} must be a positive whole number, got {value}")
     batch = weights[0].shape[:-2]
     members = batch.numel()
