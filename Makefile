@@ -4,6 +4,8 @@ PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)
 export OMP_NUM_THREADS := 1
+# a progress bar on a page is a widget that asks the network
+export TQDM_DISABLE := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300
 PORT ?= 8000
@@ -58,8 +60,8 @@ pdf: book  ## print the book to one PDF (needs Chromium)
 coursework: .venv/ok  ## write student notebook, solution and autograder of each assignment
 	$(PY) -m tools.make_coursework
 
-sabotage: .venv/ok  ## plant faults in the package and list those that no test notices
-	$(PY) -m tools.sabotage
+sabotage: .venv/ok  ## plant faults in the package, list those that no test notices (ARGS="--sample 20")
+	$(PY) -m tools.sabotage $(ARGS)
 
 clean:  ## remove what was built (the virtual environment stays)
 	rm -rf _build build .pytest_cache .ruff_cache *.egg-info

@@ -38,6 +38,17 @@ def test_precision_and_device_do_not_change_the_draws(device):
     torch.testing.assert_close(single.cpu(), exact.float())
 
 
+def test_the_draws_are_those_of_the_printed_book():
+    where = {"seed": 3, "purpose": "weights", "members": 2, "shape": (), "first": 5}
+    pinned = torch.tensor([1.4588479416119486, 1.233203832938919], dtype=torch.float64)
+    assert torch.equal(normal(**where), pinned)
+    assert integers(**where, high=100).tolist() == [29, 83]
+
+
+def test_one_possible_number_is_always_drawn():
+    assert integers(0, "k", 3, (4,), high=1).eq(0).all()
+
+
 def test_no_members_are_no_rows():
     assert normal(0, "w", 0, (4, 2)).shape == (0, 4, 2)
 
@@ -52,6 +63,7 @@ def test_whole_numbers_are_whole(value):
     ("call", "what"),
     [
         (lambda: normal(-1, "w", 1, (1,)), "seed must be a non-negative whole number, got -1"),
+        (lambda: normal(True, "w", 1, (1,)), "seed must be a non-negative whole number, got True"),
         (lambda: normal(0, "w", -2, (1,)), "members must be a non-negative whole number"),
         (lambda: uniform(0, "w", 1, (1,), first=-3), "first must be a non-negative whole number"),
         (lambda: integers(0, "w", 1, (1,), high=0), "high must be at least 1"),

@@ -80,3 +80,24 @@ def test_checkers_that_check_nothing_are_refused(options, what):
     sound = {"question": "q", "solution": 2.0, "mistakes": {"a": 1.0, "b": -2.0}}
     with pytest.raises(ValueError, match=what):
         Exercise(**(sound | options))
+
+
+def test_a_mistake_close_to_the_solution_is_refused():
+    with pytest.raises(ValueError, match="the tolerance would accept"):
+        Exercise("q", 1.0, {"too close to the solution.": 1.0015, "far enough away.": 2.0})
+
+
+def test_every_entry_and_every_input_counts():
+    solution, wrong = torch.tensor([1e-6, 1.0]), {"both are zero here.": [0, 0], "ones.": [1, 1]}
+    pair = Exercise("pair", solution, wrong)
+    assert not pair.judge([1e-6, 2.0]).accepted
+    assert pair.judge([2e-4, 1.0]).accepted  # the tolerance is relative to the largest entry
+    twice = {"that is three times x.": lambda x: 3 * x, "that is x itself.": lambda x: x}
+    double = Exercise("double", lambda x: 2 * x, twice, inputs=[(1.0,), (2.0,)])
+    assert "returns nothing" in double.judge(lambda x: 2 * x if x < 1.5 else None).message
+
+
+def test_the_tolerance_is_a_thousandth_also_around_zero():
+    wrong = {"half of it is missing here.": 0.5, "the sign is wrong here.": -1.0}
+    assert not Exercise("one", 1.0, wrong).judge(1.0015).accepted
+    assert not Exercise("zero", 0.0, wrong).judge(0.0015).accepted

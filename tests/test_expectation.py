@@ -95,3 +95,15 @@ def test_an_impossible_covariance_is_refused(covariance):
     one = torch.ones((), dtype=DOUBLE)
     with pytest.raises(ValueError, match="covariance must not exceed"):
         pair_average(torch.relu, torch.relu, one, one, covariance * one)
+
+
+def test_pieces_do_not_change_an_average(monkeypatch):
+    one, k = torch.ones((), dtype=DOUBLE), torch.tensor(0.4, dtype=DOUBLE)
+    whole = pair_average(torch.relu, torch.tanh, one, one, k)
+    monkeypatch.setattr("toymodels.numerics.expectation.CHUNK", 1 << 13)
+    close(pair_average(torch.relu, torch.tanh, one, one, k), whole)
+
+
+def test_a_covariance_may_exceed_its_bound_by_rounding():
+    q = torch.tensor(0.3, dtype=DOUBLE)
+    close(pair_average(torch.relu, torch.relu, q, q, q * (1 + 1e-14)), q / 2)

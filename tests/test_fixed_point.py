@@ -73,3 +73,42 @@ def test_no_iterations_are_refused():
     one = torch.ones(1, dtype=DOUBLE)
     with pytest.raises(ValueError, match="at least 1"):
         solve(power(one, 1.0), one, one, iterations=0)
+
+
+def test_one_iteration_is_enough_for_a_straight_line():
+    target = torch.tensor([3.0], dtype=DOUBLE)
+    root = solve(power(target, 1.5), target / 7, target * 5, iterations=1)
+    torch.testing.assert_close(root.solution, target, rtol=1e-13, atol=0)
+
+
+def test_the_bracket_is_halved_in_the_logarithm():
+    low, high = torch.tensor([1e-30], dtype=DOUBLE), torch.tensor([1e200], dtype=DOUBLE)
+    root = solve(flat_then_steep, low, high)
+    torch.testing.assert_close(root.solution, torch.tensor([2e3], dtype=DOUBLE))
+
+
+def test_a_batch_goes_on_until_its_last_member_has_settled():
+    curved = torch.tensor([0.0, 1.0], dtype=DOUBLE)  # 1 / x at once, (1 / x + 1 / x^3) / 2 in steps
+
+    def ratio(x):
+        r = (1 - curved / 2) / x + curved / 2 / x**3
+        return r, -((1 - curved / 2) / x + 3 * curved / 2 / x**3) / r
+
+    one = torch.ones(2, dtype=DOUBLE)
+    root = solve(ratio, one / 100, one * 100)
+    assert root.converged.all()
+    torch.testing.assert_close(root.solution, one, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("nudge", [1 + 1e-14, 1 - 1e-14])
+def test_rounding_may_put_the_root_just_outside_the_bracket(nudge):
+    target = torch.tensor([3.0], dtype=DOUBLE)
+    for low, high in [(target * nudge, target * 9), (target / 9, target * nudge)]:
+        torch.testing.assert_close(solve(power(target, 1.0), low, high).solution, target)
+
+
+@pytest.mark.parametrize("bad, message", [(0.0, "0 < low"), (3.0, "must hold the root")])
+def test_one_bad_bracket_in_a_batch_is_refused(bad, message):
+    low = torch.tensor([1.0, bad], dtype=DOUBLE)
+    with pytest.raises(ValueError, match=message):
+        solve(power(torch.full_like(low, 2.0), 1.0), low, torch.full_like(low, 9.0))

@@ -57,7 +57,9 @@ def test_the_time_axis_may_start_late_and_repeat(integrate):
 
 
 def test_dtype_follows_the_start():
-    assert solve(swing, START.float(), TIME.float()).dtype == torch.float32
+    single = solve(swing, START.float(), TIME.float())
+    assert single.dtype == torch.float32  # but integrated in float64
+    torch.testing.assert_close(single, swung(START, TIME).float(), atol=1e-6, rtol=0)
     assert rk4(swing, START.float(), TIME.float(), substeps=2).dtype == torch.float32
 
 
@@ -79,6 +81,6 @@ def test_impossible_times_are_refused(integrate, time, what):
 def test_other_impossible_requests_are_refused():
     with pytest.raises(ValueError, match="substeps must be at least 1, got 0"):
         rk4(swing, START, TIME, substeps=0)
-    with pytest.raises(RuntimeError, match="integrator stopped at t = "):
+    with pytest.raises(RuntimeError, match="integrator gave up before t = 2"):
         blows_up = torch.ones(1, 1, dtype=torch.float64)
         solve(lambda t, y: y**2, blows_up, torch.tensor([2.0], dtype=torch.float64))

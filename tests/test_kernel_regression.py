@@ -411,3 +411,19 @@ def test_leading_axes_that_do_not_fit_are_refused():
     # under the tests the shape check speaks first; without it the ValueError does
     with pytest.raises(Exception, match="leading axes|ridge"):
         KernelRegression(LAM.expand(3, 60), V, ridge=torch.ones(2, dtype=DOUBLE))
+
+
+def test_one_bad_member_of_a_batch_is_refused():
+    lam, ridge = torch.ones(2, 3, dtype=DOUBLE), torch.tensor([0.1, -1.0], dtype=DOUBLE)
+    with pytest.raises(ValueError, match="ridge"):
+        KernelRegression(lam, lam, ridge=ridge)
+
+
+def test_a_mode_that_the_kernel_cannot_see_does_not_change_the_measured_kappa():
+    lam, n = torch.tensor([1.0, 0.5, 0.0], dtype=DOUBLE), torch.tensor([8])
+    blind = KernelRegression(lam, torch.ones_like(lam), ridge=0.3)
+    chunk = {"seed": 0, "draws": 400}
+    without = KernelRegression(lam[:2], torch.ones_like(lam[:2]), ridge=0.3)
+    one, other = experiment(blind, n, **chunk), experiment(without, n, **chunk)
+    spread = (one.standard_error.kappa**2 + other.standard_error.kappa**2).sqrt()
+    assert ((one.kappa - other.kappa).abs() < 4 * spread).all()

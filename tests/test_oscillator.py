@@ -363,3 +363,9 @@ def test_impossible_questions_are_refused():
         flow(Oscillator(CURVATURE, 0.1, drive=1.0), 3)
     with pytest.raises(ValueError, match="position must be finite"):
         Motion(torch.arange(2.0), torch.tensor([[1.0], [math.inf]]))
+
+
+def test_a_mode_that_flips_without_swinging_has_no_frequency():
+    assert (
+        frequency(Oscillator(torch.tensor([1.9, 0.1], dtype=torch.float64), step=1.0)).eq(0).all()
+    )

@@ -316,3 +316,10 @@ def test_moves_by_keyboard(browser, size):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert problems == []
     page.close()
+
+
+def test_ticks_at_the_edges_of_a_scale():
+    assert list(log_ticks(1, 10, 6).values()) == ["10^0", "10^1"]
+    assert list(log_ticks(0.15, 0.9, 6).values()) == ["0.2", "0.5"]
+    assert 5 in log_ticks(1.5, 5 * (1 - 1e-12), 6)
+    assert written(1 / 3) == "0.3333"

@@ -93,3 +93,20 @@ def test_a_function_that_is_no_kernel_is_refused():
 def test_impossible_sizes_are_refused(call):
     with pytest.raises(ValueError, match="must"):
         call()
+
+
+def test_one_bad_entry_of_a_measured_kernel_is_refused():
+    kernel = torch.eye(3, dtype=DOUBLE)
+    kernel[1, 1] = float("nan")
+    with pytest.raises(ValueError, match="finite, symmetric"):
+        measured_spectrum(kernel)
+
+
+def test_the_spectrum_of_a_tiny_kernel_is_not_rounded_away():
+    ordinary = sphere_spectrum(lambda c: torch.exp(c), 3, 6)
+    tiny = sphere_spectrum(lambda c: 1e-20 * torch.exp(c), 3, 6)
+    torch.testing.assert_close(tiny, 1e-20 * ordinary, rtol=1e-12, atol=0)
+
+
+def test_a_power_law_may_have_one_mode():
+    assert power_law(1, 2.0).tolist() == [1.0]

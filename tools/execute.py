@@ -46,6 +46,8 @@ def run(page: str) -> execution.Run:
 
 def fill(pages: list[str]) -> dict[str, str]:
     """Execute the pages that are stale; return the traceback of each page that failed."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # a bar on a page is a widget that asks the network
     execution.drop_stale_cache()
     stale = [page for page in pages if execution.find(page) is None]
     for page in pages:
@@ -69,7 +71,6 @@ def fill(pages: list[str]) -> dict[str, str]:
 
 
 def main(pages: list[str]) -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     unknown = [page for page in pages if page not in book.pages()]
     if unknown:
         sys.exit(f"not in _toc.yml: {', '.join(unknown)}; it has {', '.join(book.chapters())}")

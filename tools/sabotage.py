@@ -42,7 +42,7 @@ HEAVY = ["torch", "scipy.integrate", "scipy.special", "matplotlib.pyplot", "skle
 HEAVY += ["torch.distributed.tensor"]  # for torch.testing.assert_close
 HEAVY += ["IPython", "pytest", "jaxtyping", "beartype", "tqdm.auto", "myst_nb.core.read"]
 PATIENCE = 3  # a program that needs this many times its processor time will not end
-HANG = 1800  # seconds after which even a program that sleeps is given up
+HANG = 600  # seconds after which any program is given up
 
 
 @dataclass

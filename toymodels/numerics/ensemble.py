@@ -105,7 +105,7 @@ def forward(
 def train(
     weights: Weights,
     inputs: Float[Tensor, "*inputs sample input"],
-    labels: Float[Tensor, "*labels sample output"],
+    labels: Float[Tensor, "*labels answer output"],
     *,
     rule: Rule,
     record: Int[Tensor, " time"],

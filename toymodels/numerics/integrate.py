@@ -26,7 +26,7 @@ def solve(
 ) -> Float[Tensor, "*batch time state"]:
     """States at each of ``time``, starting from ``start`` at time 0.
 
-    ``atol`` must lie well below the square of the smallest quantity that matters: integrate
+    Integrates in float64 and returns the dtype of ``start``. ``atol`` must lie well below the square of the smallest quantity that matters: integrate
     logarithms for escapes from tiny starts. Raises ValueError on unsorted or negative times and
     RuntimeError when the integrator gives up.
     """
@@ -34,8 +34,9 @@ def solve(
     shape = start.shape
 
     def flat_rate(t: float, y: np.ndarray) -> np.ndarray:
-        state = torch.from_numpy(y).to(start).reshape(shape)
-        moment = torch.as_tensor(t, dtype=start.dtype, device=start.device)
+        # in float64 whatever the start: rounding in float32 would starve the step control
+        state = torch.from_numpy(y).to(start.device).reshape(shape)
+        moment = torch.as_tensor(t, dtype=torch.float64, device=start.device)
         return rate(moment, state).reshape(-1).double().cpu().numpy()
 
     span = max(float(time[-1]), np.finfo(float).tiny)
@@ -51,7 +52,7 @@ def solve(
         atol=atol,
     )
     if not solution.success:
-        raise RuntimeError(f"the integrator stopped at t = {solution.t[-1]:g}: {solution.message}")
+        raise RuntimeError(f"the integrator gave up before t = {span:g}: {solution.message}")
     states = torch.from_numpy(solution.y.T.copy()).to(start)  # (distinct time, batch * state)
     return states[torch.from_numpy(where)].reshape(len(time), *shape).movedim(0, -2)
 

@@ -26,8 +26,8 @@ class Record:
     error: float | None  # standard error of ``measured``
     deviation: float  # |measured - predicted| in units of ``scale``
     scale: str  # "standard errors", "relative" or "absolute"
-    within: float | None  # largest deviation allowed
-    beyond: float | None  # deviation that must be exceeded, where a model is shown to fail
+    within: float | int | None  # largest deviation allowed
+    beyond: float | int | None  # deviation that must be exceeded, where a model is shown to fail
     null: float | None  # what would be measured if the model were wrong
     n: int | None
     seeds: int | None
@@ -46,7 +46,7 @@ class Record:
             f"measured {self.measured:.6g}{error} ({facts})"
         )
 
-    def in_units(self, deviation: float) -> str:
+    def in_units(self, deviation: float | int) -> str:
         """A deviation as a reader wants it: in standard errors, per cent, or plainly."""
         if self.scale == "standard errors":
             return f"{deviation:.2g} standard errors"
@@ -61,7 +61,7 @@ def claim(
     measured: Value,
     *,
     error: Value | None = None,
-    within: float,
+    within: float | int,
     scale: Value | None = None,
     null: Value | None = None,
     n: int | None = None,
@@ -92,7 +92,7 @@ def departs(
     measured: Value,
     *,
     error: Value | None = None,
-    beyond: float,
+    beyond: float | int,
     scale: Value | None = None,
     n: int | None = None,
     seeds: int | None = None,
@@ -160,7 +160,7 @@ def _scale(name: str, p: np.ndarray, e: np.ndarray | None, scale) -> tuple[str, 
     return unit, units
 
 
-def _refuse_null(name: str, p: np.ndarray, units: np.ndarray, null, within: float) -> None:
+def _refuse_null(name: str, p: np.ndarray, units: np.ndarray, null, within: float | int) -> None:
     gap = np.abs(_numbers(name, "null", null) - p) / units
     if (gap <= within).all():
         raise ValueError(
@@ -169,7 +169,7 @@ def _refuse_null(name: str, p: np.ndarray, units: np.ndarray, null, within: floa
         )
 
 
-def _refuse_blunt(name: str, error: np.ndarray, within: float) -> None:
+def _refuse_blunt(name: str, error: np.ndarray, within: float | int) -> None:
     if (error > within).any():
         raise ValueError(
             f"{name}: the standard error {error.max():.2g} exceeds the tolerance {within:g}, "
@@ -177,7 +177,7 @@ def _refuse_blunt(name: str, error: np.ndarray, within: float) -> None:
         )
 
 
-def _check_tolerance(word: str, value: float) -> None:
+def _check_tolerance(word: str, value: object) -> None:
     if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
         raise ValueError(f"{word} must be a positive number, got {value!r}")
 
@@ -185,7 +185,7 @@ def _check_tolerance(word: str, value: float) -> None:
 def _numbers(name: str, what: str, value: Value) -> np.ndarray:
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
-    numbers = np.asarray(value, dtype=float)
+    numbers = np.atleast_1d(np.asarray(value, dtype=float))
     if numbers.size == 0 or not np.isfinite(numbers).all():
         raise ValueError(f"{name}: {what} must be finite numbers, got {value}")
     return numbers
