@@ -26,9 +26,10 @@ def solve(
 ) -> Float[Tensor, "*batch time state"]:
     """States at each of ``time``, starting from ``start`` at time 0.
 
-    Integrates in float64 and returns the dtype of ``start``. ``atol`` must lie well below the square of the smallest quantity that matters: integrate
-    logarithms for escapes from tiny starts. Raises ValueError on unsorted or negative times and
-    RuntimeError when the integrator gives up.
+    Integrates in float64 and returns the dtype of ``start``. ``atol`` must lie well below the
+    square of the smallest quantity that matters: integrate logarithms for escapes from tiny
+    starts. Raises ValueError on unsorted or negative times and RuntimeError when the integrator
+    gives up.
     """
     check_time(time)
     shape = start.shape
