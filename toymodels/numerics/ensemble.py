@@ -8,6 +8,7 @@ All members advance in one call of ``baddbmm`` per layer. Members never see each
 alone, in a batch or in a chunk follows the same path (to rounding).
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass
 
@@ -122,7 +123,8 @@ def train(
     or carry the same leading axes as the weights. ``batch_size`` None is the full batch;
     otherwise samples are drawn with replacement, member by member, as a function of ``seed``.
     ``chunk`` members are trained at a time (all of them if None); it bounds memory and never
-    changes a result. A progress bar appears on long work unless ``progress`` says otherwise.
+    changes a result. A progress bar appears on long work unless ``progress`` is False
+    or the environment variable TQDM_DISABLE is set.
 
     Raises ValueError on shapes, dtypes or devices that do not fit, an unsorted ``record``, and
     FloatingPointError when a member leaves the finite numbers.
@@ -140,9 +142,10 @@ def train(
     size = chunk or members
     starts = range(0, members, size)
     total = int(record[-1]) * len(starts)
-    show = {} if progress is None else {"disable": not progress}  # else TQDM_DISABLE decides
+    if progress is None:  # tqdm's notebook bar itself overlooks this variable
+        progress = not os.environ.get("TQDM_DISABLE")
     seen = []
-    with tqdm(total=total, desc="training", unit="step", delay=3, **show) as bar:
+    with tqdm(total=total, desc="training", unit="step", delay=3, disable=not progress) as bar:
         for first in starts:
             part = slice(first, min(first + size, members))
             stream = _batches(data, part, batch_size, seed, int(record[-1]))

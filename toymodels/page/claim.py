@@ -50,8 +50,8 @@ class Record:
         """A deviation as a reader wants it: in standard errors, per cent, or plainly."""
         if self.scale == "standard errors":
             return f"{deviation:.2g} standard errors"
-        if self.scale == "relative" and deviation >= 1e-4:
-            return f"{100 * deviation:.2g} %"
+        if self.scale in ("relative", "of the scale") and deviation >= 1e-4:
+            return f"{100 * deviation:.2g} %" + " of the scale" * (self.scale != "relative")
         return f"{deviation:.1e} {self.scale}"
 
 
