@@ -1,11 +1,9 @@
-"""Both integrators against equations with known solutions."""
-
-import math
+"""The integrator against equations with known solutions."""
 
 import pytest
 import torch
 
-from toymodels.numerics.integrate import rk4, solve
+from toymodels.numerics.integrate import solve
 
 TIME = torch.linspace(0, 3, 7, dtype=torch.float64)
 SPEED = torch.tensor([[0.5], [1.0], [2.0]], dtype=torch.float64)  # three systems of one number
@@ -35,24 +33,10 @@ def test_solve_reaches_its_tolerance():
     torch.testing.assert_close(decay[..., 0], torch.exp(-SPEED * TIME), atol=1e-10, rtol=0)
 
 
-def test_rk4_is_of_fourth_order():
-    def gap(substeps):
-        return (rk4(swing, START, TIME, substeps=substeps) - swung(START, TIME)).abs().max()
-
-    assert math.log2(gap(4) / gap(8)) == pytest.approx(4, abs=0.2)
-
-
-def test_rk4_members_are_independent():
-    batch = rk4(swing, START, TIME, substeps=5)
-    for member, start in zip(batch, START, strict=True):
-        assert torch.equal(rk4(swing, start, TIME, substeps=5), member)
-
-
-@pytest.mark.parametrize("integrate", [solve, lambda *a: rk4(*a, substeps=50)])
-def test_the_time_axis_may_start_late_and_repeat(integrate):
+def test_the_time_axis_may_start_late_and_repeat():
     late = torch.tensor([1.0, 1.0, 2.5], dtype=torch.float64)
-    torch.testing.assert_close(integrate(swing, START, late), swung(START, late), atol=1e-6, rtol=0)
-    at_once = integrate(swing, START, torch.zeros(2, dtype=torch.float64))
+    torch.testing.assert_close(solve(swing, START, late), swung(START, late), atol=1e-6, rtol=0)
+    at_once = solve(swing, START, torch.zeros(2, dtype=torch.float64))
     torch.testing.assert_close(at_once, START[:, None].expand(3, 2, 2))
 
 
@@ -60,10 +44,8 @@ def test_dtype_follows_the_start():
     single = solve(swing, START.float(), TIME.float())
     assert single.dtype == torch.float32  # but integrated in float64
     torch.testing.assert_close(single, swung(START, TIME).float(), atol=1e-6, rtol=0)
-    assert rk4(swing, START.float(), TIME.float(), substeps=2).dtype == torch.float32
 
 
-@pytest.mark.parametrize("integrate", [solve, lambda *a: rk4(*a, substeps=2)])
 @pytest.mark.parametrize(
     ("time", "what"),
     [
@@ -73,14 +55,12 @@ def test_dtype_follows_the_start():
         (TIME * float("nan"), "finite"),
     ],
 )
-def test_impossible_times_are_refused(integrate, time, what):
+def test_impossible_times_are_refused(time, what):
     with pytest.raises(ValueError, match=what):
-        integrate(swing, START, time)
+        solve(swing, START, time)
 
 
-def test_other_impossible_requests_are_refused():
-    with pytest.raises(ValueError, match="substeps must be at least 1, got 0"):
-        rk4(swing, START, TIME, substeps=0)
+def test_a_solution_that_leaves_the_finite_numbers_is_an_error():
     with pytest.raises(RuntimeError, match="integrator gave up before t = 2"):
         blows_up = torch.ones(1, 1, dtype=torch.float64)
         solve(lambda t, y: y**2, blows_up, torch.tensor([2.0], dtype=torch.float64))

@@ -2,7 +2,7 @@
 
 ``solve`` hands the stack to SciPy's adaptive DOP853 as one system: fast and accurate, but the
 step is chosen for the most demanding member, so a member's last digits depend on its company
-(within the tolerance). ``rk4`` takes fixed steps: batched exactly, any device, differentiable.
+(within the tolerance). Networks are integrated with fixed steps instead: see ``ensemble``.
 """
 
 from collections.abc import Callable
@@ -56,40 +56,6 @@ def solve(
         raise RuntimeError(f"the integrator gave up before t = {span:g}: {solution.message}")
     states = torch.from_numpy(solution.y.T.copy()).to(start)  # (distinct time, batch * state)
     return states[torch.from_numpy(where)].reshape(len(time), *shape).movedim(0, -2)
-
-
-def rk4(
-    rate: Rate,
-    start: Float[Tensor, "*batch state"],
-    time: Float[Tensor, " time"],
-    *,
-    substeps: int,
-) -> Float[Tensor, "*batch time state"]:
-    """States at each of ``time`` by the classical Runge-Kutta scheme, ``substeps`` per interval.
-
-    The error falls as the fourth power of the step: halve it to check. Raises ValueError on
-    unsorted or negative times and on fewer than one substep.
-    """
-    check_time(time)
-    if substeps < 1:
-        raise ValueError(f"substeps must be at least 1, got {substeps}")
-    state, now, states = start, torch.zeros_like(time[0]), []
-    for end in time:
-        step = (end - now) / substeps
-        for k in range(substeps):
-            state = rk4_step(rate, now + k * step, state, step)
-        now = end
-        states.append(state)
-    return torch.stack(states, dim=-2)
-
-
-def rk4_step(rate: Rate, t: Tensor, y: Tensor, step: Tensor) -> Tensor:
-    """One classical Runge-Kutta step of size ``step`` from state ``y`` at time ``t``."""
-    k1 = rate(t, y)
-    k2 = rate(t + step / 2, y + step / 2 * k1)
-    k3 = rate(t + step / 2, y + step / 2 * k2)
-    k4 = rate(t + step, y + step * k3)
-    return y + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
 
 
 def check_time(time: Tensor) -> None:
