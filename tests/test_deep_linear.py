@@ -91,6 +91,14 @@ def test_a_single_layer_learns_every_mode_at_the_same_rate():
     torch.testing.assert_close(learned, expected.expand_as(learned), atol=1e-9, rtol=0)
 
 
+def test_half_time_of_an_unbalanced_mode():
+    target = torch.tensor([2.0], dtype=torch.float64)
+    for c in (1e-3, 0.5, 4.0):
+        model = DeepLinear(target, start=0.02, imbalance=c)
+        u = theory(model, half_time(model)).strength
+        torch.testing.assert_close(u[:, 0], target / 2, atol=1e-12, rtol=1e-12)
+
+
 def test_half_times_worked_out_by_hand():
     found = {
         depth: half_time(DeepLinear(torch.tensor([1.0, 2.0]).double(), 1e-3, depth)).tolist()

@@ -53,6 +53,7 @@ def test_dtype_follows_the_start():
         (TIME - 1, "sorted and non-negative"),
         (TIME[:0], "one axis with entries"),
         (TIME * float("nan"), "finite"),
+        (torch.tensor([0.0, 1.0, float("inf")], dtype=torch.float64), "finite"),
     ],
 )
 def test_impossible_times_are_refused(time, what):
