@@ -1,10 +1,13 @@
 """Every checker accepts its solution and rejects the stub and each mistake by name."""
 
 import importlib
+import math
 import pkgutil
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import brentq
 
 import toymodels.exercises
 from toymodels.page.exercise import Exercise
@@ -33,6 +36,63 @@ def test_a_checker_knows_right_from_wrong(exercise, capsys):
         assert len(message.split()) >= 4, "a message must name the mistake"
     exercise.check(exercise.solution)
     assert capsys.readouterr().out.startswith("✓")
+
+
+def nesterov(hc, b):
+    """The larger root of z^2 - (1 + b)(1 - hc) z + b (1 - hc), from y = x + b (x - before)."""
+    return max(abs(np.roots([1, -(1 + b) * (1 - hc), b * (1 - hc)])))
+
+
+def ridge_of(spectrum, n, ridge):
+    lam = spectrum.numpy()
+    return brentq(lambda k: (lam / (lam + k)).sum() + ridge / k - n, 1e-12, 1e3, xtol=1e-15)
+
+
+def error_of(spectrum, coefficient, n, ridge, noise):
+    kappa = ridge_of(spectrum, n, ridge)
+    learned = (spectrum / (spectrum + kappa)).numpy()
+    missed = ((1 - learned) ** 2 * coefficient.numpy() ** 2).sum() + noise
+    return missed / (1 - (learned**2).sum() / n) - noise
+
+
+# Worked out here once more, so that a checker with a wrong solution does not pass its own test
+BY_HAND = {
+    "deep_linear.waiting": math.log(1999) / 4,
+    "deep_linear.plateau": 2.5,
+    "deep_linear.rate": lambda u, s, depth: depth * u ** (2 - 2 / depth) * (s - u),
+    "deep_linear.unbalanced": lambda u, s, c: (s - u) * math.hypot(c, 2 * u),
+    "deep_linear.decay": 0.6,
+    "deep_linear.slower": 9.14475 / 3.45338,
+    "deep_linear.growing": lambda a, b: ((a + b.T) / 2).square().sum(0),
+    "oscillator.critical_momentum": lambda hc: (1 - math.sqrt(hc)) ** 2,
+    "oscillator.edge": lambda c, b: 2 * (1 + b) / c,
+    "oscillator.resonance_peak": lambda hc, b: math.acos((1 + b) * (1 + b - hc) / (4 * b)),
+    "oscillator.noise_floor": lambda h, c, b, noise: (
+        h * noise * (1 + b) / (c * (1 - b) * (2 + 2 * b - h * c))
+    ),
+    "oscillator.sextic_shift": lambda strength: 5 / 16 * strength,
+    "oscillator.nesterov_rate": nesterov,
+    "oscillator.orbit_amplitude": lambda h, c, b, q: math.sqrt((2 * (1 + b) / h - c) / q),
+    "oscillator.ridge": 1 / 360,  # condition number 361, of which one is the ridge itself
+    "kernel_regression.best_size": 50.0,
+    "kernel_regression.power_law_ridge": (math.pi / 2) ** 2,
+    "kernel_regression.bisection": ridge_of,
+    "kernel_regression.learning_curve": error_of,
+    "kernel_regression.best_ridge": 25.0,
+    "kernel_regression.half_learned_shell": 1 / 1.01 + 1 / 0.11 + 54 / 2 + 0.21 / 0.011,
+    "kernel_regression.out_of_sight": 0.65,
+}
+
+
+def test_every_solution_is_worked_out_twice():
+    assert set(BY_HAND) == {case.id for case in exercises()}
+
+
+@pytest.mark.parametrize("exercise", exercises())
+def test_the_stored_solution_is_right(exercise, request):
+    name = request.node.callspec.id
+    verdict = exercise.judge(BY_HAND[name])
+    assert verdict.accepted, verdict.message
 
 
 number = Exercise("q", 2.0, {"half of it is missing here.": 1.0, "the sign is wrong here.": -2.0})
