@@ -5,7 +5,13 @@ from functools import partial
 
 import torch
 
-from toymodels import deep_linear, kernel_regression, oscillator
+from toymodels import (
+    deep_linear,
+    kernel_regression,
+    oscillator,
+    signal_propagation,
+    spring_block,
+)
 
 
 def of_oscillator() -> dict[str, Callable]:
@@ -35,10 +41,32 @@ def of_kernel_regression() -> dict[str, Callable]:
     }
 
 
+def of_signal_propagation() -> dict[str, Callable]:
+    model = signal_propagation.WideNetwork(torch.tanh, torch.linspace(0.5, 3, 16))
+    return {
+        "theory": partial(signal_propagation.theory, model, 1.0, 20),
+        "experiment": partial(
+            signal_propagation.experiment, model, 1.0, 20, seed=0, width=64, members=20
+        ),
+    }
+
+
+def of_spring_block() -> dict[str, Callable]:
+    noise = torch.logspace(-2, -0.4, 16)
+    model = spring_block.SpringBlock(7, friction_right=0.1, friction_left=0.15, noise=noise)
+    time = torch.linspace(0, 50, 26)
+    return {
+        "theory": partial(spring_block.theory, model, time),
+        "experiment": partial(spring_block.experiment, model, time, seed=0, chains=50, step=0.05),
+    }
+
+
 # Each makes its model off the clock and returns the two sides that are timed.
 CHAPTERS = {
     "oscillator": of_oscillator,
     "deep_linear": of_deep_linear,
     "kernel_regression": of_kernel_regression,
+    "signal_propagation": of_signal_propagation,
+    "spring_block": of_spring_block,
 }
 SIDES = ("theory", "experiment")

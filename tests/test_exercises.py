@@ -1,13 +1,10 @@
 """Every checker accepts its solution and rejects the stub and each mistake by name."""
 
 import importlib
-import math
 import pkgutil
 
-import numpy as np
 import pytest
 import torch
-from scipy.optimize import brentq
 
 import toymodels.exercises
 from toymodels.page.exercise import Exercise
@@ -38,138 +35,31 @@ def test_a_checker_knows_right_from_wrong(exercise, capsys):
     assert capsys.readouterr().out.startswith("✓")
 
 
-def nesterov(hc, b):
-    """The larger root of z^2 - (1 + b)(1 - hc) z + b (1 - hc), from y = x + b (x - before)."""
-    return max(abs(np.roots([1, -(1 + b) * (1 - hc), b * (1 - hc)])))
+def by_hand(case):
+    """The module of ``tests/by_hand``, where all is worked out once more, and the name in it."""
+    stem, name = case.split(".")
+    return importlib.import_module(f"by_hand.{stem}"), name
 
 
-def ridge_of(spectrum, n, ridge):
-    lam = spectrum.numpy()
-    return brentq(lambda k: (lam / (lam + k)).sum() + ridge / k - n, 1e-12, 1e3, xtol=1e-15)
-
-
-def error_of(spectrum, coefficient, n, ridge, noise):
-    kappa = ridge_of(spectrum, n, ridge)
-    learned = (spectrum / (spectrum + kappa)).numpy()
-    missed = ((1 - learned) ** 2 * coefficient.numpy() ** 2).sum() + noise
-    return missed / (1 - (learned**2).sum() / n) - noise
-
-
-# Worked out here once more, so that a checker with a wrong solution does not pass its own test
-BY_HAND = {
-    "deep_linear.waiting": math.log(1999) / 4,
-    "deep_linear.plateau": 2.5,
-    "deep_linear.rate": lambda u, s, depth: depth * u ** (2 - 2 / depth) * (s - u),
-    "deep_linear.unbalanced": lambda u, s, c: (s - u) * math.hypot(c, 2 * u),
-    "deep_linear.decay": 0.6,
-    "deep_linear.slower": 9.14475 / 3.45338,
-    "deep_linear.growing": lambda a, b: ((a + b.T) / 2).square().sum(0),
-    "oscillator.critical_momentum": lambda hc: (1 - math.sqrt(hc)) ** 2,
-    "oscillator.edge": lambda c, b: 2 * (1 + b) / c,
-    "oscillator.resonance_peak": lambda hc, b: math.acos((1 + b) * (1 + b - hc) / (4 * b)),
-    "oscillator.noise_floor": lambda h, c, b, noise: (
-        h * noise * (1 + b) / (c * (1 - b) * (2 + 2 * b - h * c))
-    ),
-    "oscillator.sextic_shift": lambda strength: 5 / 16 * strength,
-    "oscillator.nesterov_rate": nesterov,
-    "oscillator.orbit_amplitude": lambda h, c, b, q: math.sqrt((2 * (1 + b) / h - c) / q),
-    "oscillator.ridge": 1 / 360,  # condition number 361, of which one is the ridge itself
-    "kernel_regression.best_size": 50.0,
-    "kernel_regression.power_law_ridge": (math.pi / 2) ** 2,
-    "kernel_regression.bisection": ridge_of,
-    "kernel_regression.learning_curve": error_of,
-    "kernel_regression.best_ridge": 25.0,
-    "kernel_regression.half_learned_shell": 1 / 1.01 + 1 / 0.11 + 54 / 2 + 0.21 / 0.011,
-    "kernel_regression.out_of_sight": 0.65,
-}
-
-
-def test_every_solution_is_worked_out_twice():
-    assert set(BY_HAND) == {case.id for case in exercises()}
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_solution_is_worked_out_twice(stem):
+    found, _ = by_hand(f"{stem}.")
+    names = {case.id for case in exercises() if case.id.startswith(f"{stem}.")}
+    assert {f"{stem}.{name}" for name in found.ANSWERS} == names
+    assert set(found.MISTAKES) == set(found.ANSWERS)
 
 
 @pytest.mark.parametrize("exercise", exercises())
 def test_the_stored_solution_is_right(exercise, request):
-    name = request.node.callspec.id
-    verdict = exercise.judge(BY_HAND[name])
+    found, name = by_hand(request.node.callspec.id)
+    verdict = exercise.judge(found.ANSWERS[name])
     assert verdict.accepted, verdict.message
-
-
-# As above, from the message and the question alone, in the order of the messages
-MISTAKES_BY_HAND = {
-    "deep_linear.waiting": [math.log(1999) / 2, math.log(1.999)],
-    "deep_linear.plateau": [5.0, 4.5, 7.0],
-    "deep_linear.rate": [
-        lambda u, s, depth: u ** (2 - 2 / depth) * (s - u),
-        lambda u, s, depth: depth * (u ** (1 / depth)) ** (depth - 1) * (s - u),
-        lambda u, s, depth: depth * u ** (2 * depth - 2) * (s - u),
-    ],
-    "deep_linear.unbalanced": [
-        lambda u, s, c: (s - u) * (c + 2 * u),
-        lambda u, s, c: (s - u) * 2 * u,
-    ],
-    "deep_linear.decay": [0.4, 0.3],
-    "deep_linear.slower": [3.45338 / 9.14475, 10 / 3.45338],
-    "deep_linear.growing": [
-        lambda a, b: (a * b.T).sum(0),
-        lambda a, b: (a + b.T).square().sum(0),
-        lambda a, b: ((a - b.T) / 2).square().sum(0),
-    ],
-    "kernel_regression.best_size": [75.0, 100.0],
-    "kernel_regression.power_law_ridge": [math.pi / 2, 1.0, math.pi**2],
-    "kernel_regression.bisection": [
-        lambda lam, n, ridge: ridge_of(lam, n, n * ridge),
-        lambda lam, n, ridge: ridge_of(lam, n, 0.0) if n < len(lam) else 0.0,
-        lambda lam, n, ridge: n * ridge_of(lam, n, ridge),
-    ],
-    "kernel_regression.learning_curve": [
-        lambda lam, v, n, ridge, noise: error_of(lam, v, n, ridge, noise) + noise,
-        lambda lam, v, n, ridge, noise: error_of(lam, v, n, ridge, 0.0),
-        lambda lam, v, n, ridge, noise: error_of(lam, v, n, ridge, 0.0) + noise,
-    ],
-    "kernel_regression.best_ridge": [25 / 60, 0.25, 60 * 0.25],
-    "kernel_regression.half_learned_shell": [1 / 1.01 + 0.1 / 0.11 + 1 / 2 + 0.001 / 0.011, 27.0],
-    "kernel_regression.out_of_sight": [0.55, 0.45],
-    "oscillator.critical_momentum": [
-        lambda hc: 1 - math.sqrt(hc),
-        lambda hc: (1 + math.sqrt(hc)) ** 2,
-        lambda hc: hc - 1,
-    ],
-    "oscillator.edge": [
-        lambda c, b: 2 / c,
-        lambda c, b: 2 / c * (1 - b),
-        lambda c, b: (1 + math.sqrt(b)) ** 2 / c,
-    ],
-    "oscillator.resonance_peak": [
-        lambda hc, b: math.acos((1 + b - hc) / (2 * math.sqrt(b))),
-        lambda hc, b: math.sqrt(hc),
-    ],
-    "oscillator.noise_floor": [
-        lambda h, c, b, noise: h * noise / (2 * c * (1 - b)),
-        lambda h, c, b, noise: h * noise / (c * (2 - h * c)),
-        lambda h, c, b, noise: math.sqrt(h * noise * (1 + b) / (c * (1 - b) * (2 + 2 * b - h * c))),
-    ],
-    "oscillator.sextic_shift": [
-        lambda strength: 5 / 8 * strength,
-        lambda strength: 3 / 8 * strength,
-        lambda strength: 5 / 32 * strength,
-    ],
-    "oscillator.nesterov_rate": [
-        lambda hc, b: max(abs(np.roots([1, hc - 1 - b, b]))),
-        lambda hc, b: abs(1 - hc),
-    ],
-    "oscillator.orbit_amplitude": [
-        lambda h, c, b, q: math.sqrt(-c / q),
-        lambda h, c, b, q: math.sqrt((2 * (1 + b) / h - c) / (3 * q)),
-    ],
-    "oscillator.ridge": [1 / 18, 361.0, 1 / 361],
-}
 
 
 @pytest.mark.parametrize("exercise", exercises())
 def test_the_stored_mistakes_are_what_their_messages_say(exercise, request):
-    wrong = MISTAKES_BY_HAND[request.node.callspec.id]
-    for message, answer in zip(exercise.mistakes, wrong, strict=True):
+    found, name = by_hand(request.node.callspec.id)
+    for message, answer in zip(exercise.mistakes, found.MISTAKES[name], strict=True):
         assert exercise.judge(answer).message == message
 
 

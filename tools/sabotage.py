@@ -234,7 +234,8 @@ def modules(root: Path = ROOT) -> list[str]:
 def test_file(module: str) -> str:
     """The tests of a module: tests/test_<stem>.py unless ``faults.toml`` names another."""
     elsewhere = tomllib.loads(LISTED.read_text("utf8"))["tests"]
-    return f"tests/{elsewhere.get(module, 'test_' + Path(module).name)}.py"
+    own = "exercises" if module.startswith("exercises/") else Path(module).name
+    return f"tests/{elsewhere.get(module, 'test_' + own)}.py"
 
 
 def chosen(faults: list[list[Fault]], sample: int | None, seed: int) -> list[Fault]:

@@ -1,0 +1,398 @@
+"""Claims of chapters/signal_propagation.md, one test per claim."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+
+from toymodels.numerics.activation import LeakyReLU
+from toymodels.signal_propagation import (
+    WideNetwork,
+    critical_point,
+    experiment,
+    marginal,
+    overlap,
+    parallel,
+    perpendicular,
+    step,
+    theory,
+)
+
+F = torch.nn.functional
+SMOOTH = [torch.tanh, torch.sin, F.gelu, F.silu, torch.sigmoid, F.softplus]
+KINKED = [torch.relu, LeakyReLU(0.3), F.elu]
+KERNELS = torch.tensor([0.05, 0.7, 4.0, 15.0], dtype=torch.float64)
+FIELDS = ("kernel", "parallel", "perpendicular")
+
+
+def gaussian_mean(function, variance):
+    """By adaptive quadrature in NumPy numbers, each half line by itself."""
+
+    def density(z):
+        value = function(torch.tensor(z, dtype=torch.float64)).item()
+        return value * math.exp(-z * z / 2 / variance) / math.sqrt(2 * math.pi * variance)
+
+    reach = 12 * math.sqrt(variance)
+    return sum(
+        quad(density, *half, epsabs=1e-13, epsrel=1e-12, limit=400)[0]
+        for half in ((-reach, 0.0), (0.0, reach))
+    )
+
+
+@pytest.mark.parametrize("activation", [torch.tanh, F.gelu, torch.relu])
+def test_the_kernel_flows_by_adaptive_quadrature(activation):
+    flow = theory(WideNetwork(activation, 1.7, 0.2), 0.9, 4)
+    assert flow.layer.tolist() == [1, 2, 3, 4] and flow.kernel[0] == 0.9
+    K = 0.9
+    for layer in range(1, 4):
+        K = 0.2 + 1.7 * gaussian_mean(lambda z: activation(z) ** 2, K)
+        assert flow.kernel[layer].item() == pytest.approx(K, rel=1e-10)
+
+
+def test_flows_worked_out_before():
+    flow = theory(WideNetwork(torch.tanh, 1.5, 0.1), 0.5, 6)
+    assert flow.kernel[-1].item() == pytest.approx(0.51972452, abs=5e-9)
+    assert flow.parallel[-1].item() == pytest.approx(0.47330201, abs=5e-9)
+    assert theory(WideNetwork(torch.sin, 1), 0.8, 12).kernel[-1].item() == pytest.approx(
+        0.07647865, abs=5e-9
+    )
+
+
+@pytest.mark.parametrize("activation", SMOOTH + KINKED, ids=str)
+def test_the_parallel_susceptibility_is_the_derivative_of_a_step(activation):
+    network, h = WideNetwork(activation, 1.3, 0.4), 1e-4
+    rise = step(network, KERNELS * (1 + h)) - step(network, KERNELS * (1 - h))
+    found = parallel(network, KERNELS)
+    assert ((found - rise / (2 * h * KERNELS)).abs() < 1e-6).all()
+    one = theory(network, KERNELS, 1)
+    torch.testing.assert_close(one.parallel[:, 0], found)
+    torch.testing.assert_close(one.perpendicular[:, 0], perpendicular(network, KERNELS))
+
+
+@pytest.mark.parametrize(
+    ("activation", "slope"),
+    [
+        (torch.tanh, lambda z: 1 - torch.tanh(z) ** 2),
+        (torch.sin, torch.cos),
+        (F.softplus, torch.sigmoid),
+        (F.elu, lambda z: torch.exp(z.clamp(max=0))),
+    ],
+)
+def test_the_perpendicular_susceptibility_averages_the_squared_slope(activation, slope):
+    for K in (0.3, 5.0):
+        expected = 1.3 * gaussian_mean(lambda z: slope(z) ** 2, K)
+        found = perpendicular(WideNetwork(activation, 1.3), torch.tensor(K, dtype=torch.float64))
+        assert found.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_difference_of_the_susceptibilities_is_value_times_curvature():
+    curvature = {
+        torch.sin: lambda z: -torch.sin(z),
+        torch.tanh: lambda z: -2 * torch.tanh(z) * (1 - torch.tanh(z) ** 2),
+        F.softplus: lambda z: torch.sigmoid(z) * torch.sigmoid(-z),
+    }
+    for activation, second in curvature.items():
+        network, K = WideNetwork(activation, 1.3), torch.tensor(0.8, dtype=torch.float64)
+        expected = 1.3 * gaussian_mean(lambda z, s=activation, d=second: s(z) * d(z), 0.8)
+        gap = parallel(network, K) - perpendicular(network, K)
+        assert gap.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_relu_is_exact():
+    flow = theory(WideNetwork(torch.relu, torch.tensor([1.0, 2.0, 3.0]).double()), 0.7, 200)
+    expected = 0.7 * torch.tensor([0.5, 1.0, 1.5]).double()[:, None] ** torch.arange(200)
+    torch.testing.assert_close(flow.kernel, expected, rtol=1e-11, atol=0)
+    for field in ("parallel", "perpendicular"):
+        half = torch.tensor([0.5, 1.0, 1.5]).double()[:, None].expand(3, 200)
+        torch.testing.assert_close(getattr(flow, field), half, rtol=1e-12, atol=0)
+    biased = theory(WideNetwork(torch.relu, 2.0, 0.3), 0.7, 50).kernel
+    torch.testing.assert_close(biased, 0.7 + 0.3 * torch.arange(50).double())
+
+
+@pytest.mark.parametrize(
+    ("activation", "kernel", "bias", "weight", "universality"),
+    [
+        (torch.relu, 1.0, 0.0, 2.0, "scale-invariant"),
+        (lambda z: z, 1.0, 0.0, 1.0, "scale-invariant"),
+        (torch.abs, 1.0, 0.0, 1.0, "scale-invariant"),
+        (LeakyReLU(0.1), 1.0, 0.0, 2 / 1.01, "scale-invariant"),
+        (torch.tanh, 0.0, 0.0, 1.0, "vanishing"),
+        (torch.sin, 0.0, 0.0, 1.0, "vanishing"),
+        (torch.erf, 0.0, 0.0, math.pi / 4, "vanishing"),
+        (F.elu, 0.0, 0.0, 1.0, "vanishing"),
+        (lambda z: torch.tanh(2 * z), 0.0, 0.0, 0.25, "vanishing"),
+        (lambda z: torch.tanh(z / 1e4), 0.0, 0.0, 1e8, "vanishing"),  # linear up to a kernel of 1
+        (F.gelu, (3 + math.sqrt(17)) / 2, 0.17292239, 1.98305826, "half-stable"),
+        (F.silu, 14.32017362, 0.55514317, 1.98800468, "half-stable"),
+    ],
+)
+def test_critical_points_to_eight_digits(activation, kernel, bias, weight, universality):
+    point = critical_point(activation)
+    assert point.universality == universality
+    assert point.kernel == pytest.approx(kernel, abs=1e-8)
+    assert point.bias_variance == pytest.approx(bias, abs=1e-8)
+    assert point.weight_variance == pytest.approx(weight, abs=1e-8, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "activation", [torch.relu, F.gelu, F.silu, F.mish, lambda z: F.gelu(3 * z)]
+)
+def test_at_a_critical_point_the_kernel_rests_and_both_susceptibilities_are_one(activation):
+    point = critical_point(activation)
+    network = WideNetwork(activation, point.weight_variance, point.bias_variance)
+    flow = theory(network, point.kernel, 3)
+    assert (flow.kernel - point.kernel).abs().max() < 1e-10 * point.kernel
+    assert (flow.parallel - 1).abs().max() < 1e-10
+    assert (flow.perpendicular - 1).abs().max() < 1e-10
+
+
+def test_a_crossing_of_the_ratio_may_go_up():
+    """tanh(z) + z^3 / 100 bends back near zero and up further out."""
+    grid = torch.logspace(-3, 2, 100, dtype=torch.float64)
+    unit = WideNetwork(lambda z: torch.tanh(z) + 0.01 * z**3, 1.0)
+    excess = parallel(unit, grid) / perpendicular(unit, grid) - 1
+    assert excess[0] < 0 < excess[-1]
+    assert critical_point(unit.activation).universality == "vanishing"  # the kernel 0 comes first
+    shifted = lambda z: torch.tanh(z) + 0.01 * z**3 + 0.02  # noqa: E731  where 0 is not fixed
+    point = critical_point(shifted)
+    assert point.universality == "half-stable" and point.bias_variance > 0
+    flow = theory(WideNetwork(shifted, point.weight_variance, point.bias_variance), point.kernel, 2)
+    assert (flow.kernel - point.kernel).abs().max() < 1e-10
+    assert (flow.parallel - 1).abs().max() < 1e-10
+    assert (flow.perpendicular - 1).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [torch.sigmoid, F.softplus, lambda z: z**3, torch.cos, lambda z: z + 1, F.logsigmoid],
+    ids=["sigmoid", "softplus", "cube", "cosine", "affine", "logsigmoid"],
+)
+def test_no_critical_point_is_said_so(activation):
+    with pytest.raises(ValueError, match="activation must have a critical point"):
+        critical_point(activation)
+
+
+def test_a_tilted_tanh_leaves_the_vanishing_class_at_two_ninths():
+    def tilted(T):
+        h = math.atanh(T)
+        return lambda z: torch.tanh(z + h) - T
+
+    edge = math.sqrt(2) / 3
+    inside = critical_point(tilted(edge - 1e-3))
+    assert inside.universality == "vanishing"
+    assert inside.weight_variance == pytest.approx((1 - (edge - 1e-3) ** 2) ** -2, rel=1e-12)
+    with pytest.raises(ValueError, match="critical point"):
+        critical_point(tilted(edge + 1e-3))
+
+
+def test_an_activation_that_jumps_is_refused():
+    with pytest.raises(ValueError, match="must have a slope"):
+        critical_point(torch.sign)
+
+
+@pytest.mark.parametrize(("activation", "curvature"), [(F.gelu, -2.87216e-4), (F.silu, 5.69999e-6)])
+def test_gelu_and_swish_have_a_double_zero(activation, curvature):
+    point = critical_point(activation)
+    network = WideNetwork(activation, point.weight_variance, point.bias_variance)
+    K = point.kernel + 0.02 * torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    change = step(network, K) - K
+    assert change.sign().tolist() == [math.copysign(1, curvature)] * 2
+    # the cubic term is odd, so that it drops out of the mean
+    assert change.mean().item() == pytest.approx(curvature * 0.02**2 / 2, rel=1e-2)
+
+
+@pytest.mark.parametrize(("activation", "rate"), [(torch.tanh, 2.0), (torch.sin, 1.0)])
+def test_the_vanishing_class_decays_as_one_over_the_layer(activation, rate):
+    flow = theory(WideNetwork(activation, 1.0), torch.tensor([0.5, 0.51]).double(), 1000)
+    corrections = 0.01  # log(l) / l at 1000, with a prefactor of order one
+    assert 1000 * rate * flow.kernel[0, -1].item() == pytest.approx(1.0, abs=corrections)
+    late, later = 499, 999
+    halving = math.log(2)
+    difference = (flow.kernel[1] - flow.kernel[0])[[late, later]].log().diff().item()
+    assert difference / halving == pytest.approx(-2.0, abs=0.02)
+    across = flow.perpendicular[0, late:later].log().sum().item()
+    assert across / halving == pytest.approx(-1.0, abs=0.02)
+
+
+def test_elu_decays_as_one_over_the_layer_squared():
+    flow = theory(WideNetwork(F.elu, 1.0), 1.0, 2000)
+    rise = flow.kernel[[999, 1999]].rsqrt().diff().item() / 1000
+    assert 1 / rise**2 == pytest.approx(2 * math.pi, rel=2e-3)
+
+
+@pytest.mark.parametrize("susceptibility", [parallel, perpendicular])
+def test_critical_lines_keep_the_kernel_and_make_one_susceptibility_one(susceptibility):
+    K = torch.tensor([0.5, 2.0], dtype=torch.float64)
+    bias, weight = marginal(F.gelu, K, susceptibility)
+    network = WideNetwork(F.gelu, weight, bias)
+    torch.testing.assert_close(step(network, K), K)
+    torch.testing.assert_close(susceptibility(network, K), torch.ones(2).double())
+    assert marginal(F.softplus, K, susceptibility)[0].max() < 0
+
+
+def arc_cosine(c):
+    """<relu u relu v> of unit variances, over its value at c = 1 (Cho & Saul 2009)."""
+    return (math.sqrt(1 - c**2) + c * (math.pi - math.acos(c))) / math.pi
+
+
+def test_the_overlap_of_relu_is_the_arc_cosine_kernel():
+    found = overlap(WideNetwork(torch.relu, 2.0), 0.6, -0.3, 5)
+    c = -0.3
+    for layer in range(5):
+        assert found[layer].item() == pytest.approx(c, abs=1e-11)
+        c = arc_cosine(c)
+    biased = overlap(WideNetwork(torch.relu, 2.0, 0.5), 0.6, 0.2, 2)[-1].item()
+    assert biased == pytest.approx((0.5 + 0.6 * arc_cosine(0.2)) / 1.1, abs=1e-11)
+
+
+def test_near_one_the_overlap_moves_by_the_perpendicular_susceptibility():
+    network = WideNetwork(torch.tanh, 2.5, 0.05)
+    K = theory(network, 1.0, 300).kernel[-1]
+    for gap in (1e-4, 1e-5):
+        mapped = overlap(network, K, 1 - gap, 2)[-1]
+        slope = ((1 - mapped) / gap).item()
+        assert slope == pytest.approx(perpendicular(network, K).item(), rel=10 * gap + 1e-6)
+    starts = torch.tensor([0.2, 1.0], dtype=torch.float64)
+    both = overlap(network, 1.0, starts, 3)
+    assert both.shape == (2, 3) and both[:, 0].tolist() == starts.tolist()
+    torch.testing.assert_close(both[1], torch.ones(3).double())
+
+
+def worst(network, kernel, layers, seen):
+    """Largest deviation of each field in standard errors."""
+    exact = theory(network, kernel, layers)
+    return {
+        name: ((getattr(seen, name) - getattr(exact, name)) / getattr(seen.standard_error, name))
+        .abs()
+        .max()
+        .item()
+        for name in FIELDS
+    }
+
+
+def test_narrow_relu_networks_have_the_exact_means():
+    """Unbiased at any width: half of all signs are positive, whatever the lengths."""
+    network = WideNetwork(torch.relu, torch.tensor([1.5, 2.0]).double(), 0.2)
+    seen = experiment(network, 0.9, 4, seed=1, width=20, members=2000)
+    assert seen.kernel.shape == (2, 4) and seen.layer.tolist() == [1, 2, 3, 4]
+    exact = theory(network, 0.9, 4)
+    gap = (seen.kernel - exact.kernel) / seen.standard_error.kernel
+    assert gap.abs().max() < 4
+    assert (seen.standard_error.kernel / exact.kernel).max() < 0.05
+    homogeneous = WideNetwork(torch.relu, 2.0)  # with biases the two growth factors see the width
+    seen = experiment(homogeneous, 0.9, 4, seed=1, width=20, members=2000)
+    assert max(worst(homogeneous, 0.9, 4, seen).values()) < 4
+
+
+@pytest.mark.parametrize(
+    ("network", "first"),
+    [
+        (WideNetwork(torch.tanh, 1.0), 1.0),
+        (WideNetwork(torch.tanh, 2.5, 0.2), 0.5),
+        (WideNetwork(F.gelu, 1.98305826, 0.17292239), 2.0),
+        (WideNetwork(torch.sigmoid, 6.0, 0.3), 1.0),
+    ],
+)
+def test_networks_follow_the_theory_as_the_width_grows(network, first):
+    pair = [experiment(network, first, 6, seed=n, width=n, members=300) for n in (32, 64)]
+    exact = theory(network, first, 6)
+    for name in FIELDS:
+        mean = 2 * getattr(pair[1], name) - getattr(pair[0], name)  # 1/n extrapolated to 0
+        errors = [getattr(seen.standard_error, name) for seen in pair]
+        error = (4 * errors[1] ** 2 + errors[0] ** 2).sqrt()
+        # 18 numbers, each normal: one in a few hundred would pass 3.5
+        assert ((mean - getattr(exact, name)) / error).abs().max() < 3.5, name
+        assert (error / getattr(exact, name)).max() < 0.12, name
+
+
+def test_the_error_bar_of_the_first_layer_is_that_of_a_chi_square():
+    seen = experiment(WideNetwork(torch.tanh, 1.0, 0.1), 0.8, 1, seed=3, width=50, members=2000)
+    expected = 0.8 * math.sqrt(2 / 50 / 2000)
+    # a standard deviation from 2000 draws is good to 1.6 %; 5 of those
+    assert seen.standard_error.kernel.item() == pytest.approx(expected, rel=0.08)
+
+
+def test_networks_of_a_batch_share_their_weights_and_deeper_ones_their_layers():
+    weight = torch.tensor([0.8, 2.0], dtype=torch.float64)
+    options = {"seed": 5, "width": 8, "members": 3}
+    both = experiment(WideNetwork(torch.tanh, weight, 0.1), 1.0, 4, **options)
+    for k in range(2):
+        alone = experiment(WideNetwork(torch.tanh, weight[k].item(), 0.1), 1.0, 3, **options)
+        for name in FIELDS:
+            torch.testing.assert_close(getattr(both, name)[k, :3], getattr(alone, name))
+    other = experiment(WideNetwork(torch.tanh, weight, 0.1), 1.0, 4, **options | {"seed": 6})
+    assert ((other.kernel - both.kernel).abs() > 1e-3).all()
+
+
+def test_a_batch_of_theories_is_its_members():
+    weight = torch.tensor([[0.8], [2.0]], dtype=torch.float64)
+    first = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+    flow = theory(WideNetwork(torch.tanh, weight, 0.1), first, 5)
+    assert flow.kernel.shape == (2, 3, 5)
+    alone = theory(WideNetwork(torch.tanh, 2.0, 0.1), 0.5, 5)
+    for name in FIELDS:
+        torch.testing.assert_close(getattr(flow, name)[1, 0], getattr(alone, name))
+
+
+def test_results_live_where_the_model_lives(device):
+    network = WideNetwork(torch.tanh, torch.tensor([1.0, 2.0], device=device), 0.1)
+    flow = theory(network, 0.5, 3)
+    seen = experiment(network, 0.5, 3, seed=0, width=4, members=2)
+    for record in (flow, seen):
+        assert record.kernel.device == record.layer.device == network.weight_variance.device
+        assert record.kernel.dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"weight_variance": 0.0}, "weight_variance must be positive and finite, got 0"),
+        ({"weight_variance": float("inf")}, "weight_variance must be positive and finite"),
+        ({"bias_variance": -0.1}, "bias_variance must be non-negative and finite, got -0.1"),
+        ({"bias_variance": float("nan")}, "bias_variance must be non-negative and finite"),
+    ],
+)
+def test_impossible_networks_are_refused(change, what):
+    with pytest.raises(ValueError, match=what):
+        WideNetwork(**{"activation": torch.tanh, "weight_variance": 1.0, **change})
+
+
+def test_impossible_requests_are_refused():
+    network = WideNetwork(torch.tanh, 1.0, 0.1)
+    sizes = {"seed": 0, "width": 4, "members": 2}
+    with pytest.raises(ValueError, match="kernel must be positive and finite, got 0"):
+        theory(network, 0.0, 3)
+    with pytest.raises(ValueError, match="leading axes must fit each other"):
+        theory(WideNetwork(torch.tanh, torch.ones(2)), torch.ones(3), 4)
+    with pytest.raises(ValueError, match="layers must be at least 1, got 0"):
+        theory(network, 1.0, 0)
+    with pytest.raises(ValueError, match="start must be in"):
+        overlap(network, 1.0, 1.5, 3)
+    with pytest.raises(ValueError, match="kernel must be above bias_variance"):
+        experiment(network, 0.1, 3, **sizes)
+    with pytest.raises(ValueError, match="members must be at least 2, got 1"):
+        experiment(network, 1.0, 3, **sizes | {"members": 1})
+    with pytest.raises(ValueError, match="width must be at least 1, got 0"):
+        experiment(network, 1.0, 3, **sizes | {"width": 0})
+    with pytest.raises(ValueError, match="layers must be at least 1, got 0"):
+        experiment(network, 1.0, 0, **sizes)
+
+
+def test_kernels_beyond_the_doubles_are_an_error_and_not_a_number():
+    for weight in (1e-3, 1e3):
+        with pytest.raises(FloatingPointError, match="take fewer layers"):
+            theory(WideNetwork(torch.relu, weight), 1.0, 400)
+    with pytest.raises(FloatingPointError, match="in layer 5"):
+        theory(WideNetwork(lambda z: z**3, 1e3), 1e3, 20)
+    with pytest.raises(FloatingPointError, match="finite and alive"):
+        experiment(WideNetwork(torch.relu, 2.0), 1.0, 12, seed=0, width=1, members=2)
+
+
+def test_the_textbook_quadrature_agrees():
+    """Gauss-Hermite, fine for a smooth activation at small variance."""
+    node, weight = np.polynomial.hermite_e.hermegauss(120)
+    mean = (weight * np.tanh(np.sqrt(0.5) * node) ** 2).sum() / np.sqrt(2 * np.pi)
+    found = step(WideNetwork(torch.tanh, 1.5, 0.1), torch.tensor(0.5, dtype=torch.float64))
+    assert found.item() == pytest.approx(0.1 + 1.5 * mean, rel=1e-9)

@@ -1,0 +1,327 @@
+"""Signals in wide random networks: how a kernel flows from layer to layer, and when it survives.
+
+Preactivations of a very wide network are Gaussian, and their variance K in one layer fixes that of
+the next. That map is a flow with fixed points; its two susceptibilities say whether small changes
+grow or die, and a network is critical where both are one. Chapter:
+``chapters/signal_propagation.md``.
+
+    z^1 = b^1 + W^1 x,  z^{l+1} = b^{l+1} + W^{l+1} s(z^l)    preactivations of n units a layer
+    C_b, C_W / fan-in   variances of biases and weights
+    K                   kernel, <z^2> of one unit; K^1 = C_b + C_W |x|^2 / n_0
+    <F>_K               average over z ~ N(0, K)
+
+Source: Roberts, Yaida & Hanin (2022), arXiv:2106.10165, chapter 5; as a transition from order to
+chaos Poole et al. (2016), arXiv:1606.05340, and Schoenholz et al. (2017), arXiv:1611.01232.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from toymodels.numerics import draws
+from toymodels.numerics.activation import Activation, activate
+from toymodels.numerics.expectation import average, pair_average
+from toymodels.numerics.fixed_point import solve
+from toymodels.numerics.network import Perceptron
+
+Number = float | int
+SMALLEST, LARGEST = 1e-290, 1e290  # kernels: beyond, their squares or inverses leave the doubles
+TINY = 1e-30  # where one-sided slopes at 0 are read: z of higher order is below rounding
+NOISE = 1e-9  # of ratios of averages, which are good to 1e-12
+NUDGE = 1e-5  # of a signal: its square is lost, and a rounding error over it too
+
+
+@dataclass(frozen=True)
+class WideNetwork:
+    """An activation and the two variances a user chooses; leading axes are independent networks.
+
+    The activation acts entry by entry, has no jump, and its slope none but at 0.
+    Raises ValueError unless 0 < weight_variance < inf and 0 <= bias_variance < inf.
+    """
+
+    activation: Activation  # s
+    weight_variance: Number | Float[Tensor, "*#batch"]  # C_W, times the fan-in of the layer
+    bias_variance: Number | Float[Tensor, "*#batch"] = 0.0  # C_b
+
+    def __post_init__(self):
+        weight, bias = _numbers(self.weight_variance, self.bias_variance)
+        _refuse("weight_variance", weight, weight > 0, "positive", "no signal would pass")
+        _refuse("bias_variance", bias, bias >= 0, "non-negative", "it is a variance")
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What a signal is like in every layer. Theory and experiment both return this."""
+
+    layer: Int[Tensor, " layer"]  # 1, 2, ...
+    kernel: Float[Tensor, "*batch layer"]  # K of that layer
+    parallel: Float[Tensor, "*batch layer"]  # dK'/dK, growth of a change of K to the next layer
+    perpendicular: Float[Tensor, "*batch layer"]  # growth of |dz|^2 / n, dz across the signal
+    standard_error: "Signal | None" = None  # experiment: of each mean, field by field
+
+
+@dataclass(frozen=True)
+class CriticalPoint:
+    """Where a signal neither explodes nor vanishes: K = C_b + C_W <s^2>_K, both chi are one."""
+
+    kernel: float  # K*; 1 stands for every kernel if the network is scale-invariant
+    bias_variance: float  # C_b
+    weight_variance: float  # C_W
+    universality: str  # "scale-invariant", "vanishing" (K* = 0) or "half-stable"
+
+
+def theory(model: WideNetwork, kernel: Number | Float[Tensor, "*batch"], layers: int) -> Signal:
+    """Kernel and susceptibilities of layers 1 to ``layers`` at infinite width, in float64.
+
+    K' = C_b + C_W <s^2>_K from K^1 = ``kernel``. Raises ValueError on a kernel that is not
+    positive or no layers, FloatingPointError when it explodes or vanishes beyond 1e+-290.
+    """
+    weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
+    _refuse("kernel", K, K > 0, "positive", "a signal of no strength has no direction")
+    kernels = [K]
+    for layer in range(2, _count(layers, "layers") + 1):
+        kernels.append(bias + weight * _power(model.activation, kernels[-1]))
+        _require_doubles(kernels[-1], layer)
+    K = torch.stack(kernels, -1)  # (*batch, layer)
+    unit = model.activation
+    return Signal(
+        torch.arange(1, layers + 1, device=K.device),
+        K,
+        weight[..., None] * _parallel(unit, K),
+        weight[..., None] * _perpendicular(unit, K),
+    )
+
+
+def step(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[Tensor, "*network"]:
+    """Kernel of the next layer, C_b + C_W <s^2>_K: one step of the flow."""
+    weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
+    return bias + weight * _power(model.activation, K)
+
+
+def parallel(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[Tensor, "*network"]:
+    """chi_par = C_W <z s s'>_K / K = d step / dK: what becomes of a signal that is too strong."""
+    weight, K = _numbers(model.weight_variance, kernel)
+    return weight * _parallel(model.activation, K)
+
+
+def perpendicular(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[Tensor, "*network"]:
+    """chi_perp = C_W <s'^2>_K: what becomes of a small difference between equally strong inputs."""
+    weight, K = _numbers(model.weight_variance, kernel)
+    return weight * _perpendicular(model.activation, K)
+
+
+def marginal(
+    activation: Activation,
+    kernel: Float[Tensor, "*batch"],
+    susceptibility: Callable[[WideNetwork, Tensor], Tensor],
+) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+    """(C_b, C_W) that keep each kernel fixed and bring a susceptibility there to one.
+
+    ``susceptibility`` is ``parallel`` or ``perpendicular``. As the kernel runs, the pair draws a
+    critical line; where C_b comes out negative no network has that fixed point.
+    """
+    unit = WideNetwork(activation, 1.0)
+    weight = 1 / susceptibility(unit, kernel)
+    return kernel - weight * step(unit, kernel), weight
+
+
+def critical_point(activation: Activation) -> CriticalPoint:
+    """The variances at which both susceptibilities are one at a fixed point of the kernel.
+
+    Looks at kernels from 1e-6 to 1e6 for chi_par = chi_perp. If that holds for all, or if the
+    kernel 0 is fixed and attracts, the slopes a_+ and a_- at 0 give C_W = 2 / (a_+^2 + a_-^2);
+    else the least root with C_b >= 0 is taken, to 1e-9. Raises ValueError if there is none: then
+    no choice keeps a deep network from exploding, vanishing or forgetting.
+    """
+    grid = torch.logspace(-6, 6, 121, dtype=torch.float64)
+    slopes = _slope(activation, torch.tensor([TINY, -TINY], dtype=torch.float64))
+    power = slopes.square().mean().item()  # <s^2>_K / K for K -> 0
+    excess = _balance(activation, grid) - 1
+    if power > 0 and activation(torch.zeros(1, dtype=torch.float64)).abs().item() < NOISE:
+        if (excess.abs() < NOISE).all():
+            return CriticalPoint(1.0, 0.0, 1 / power, "scale-invariant")
+        grown = _power(activation, grid) / (power * grid) - 1
+        if (grown[grown.abs() > NOISE][:1] < 0).any():  # the first change that shows
+            return CriticalPoint(0.0, 0.0, 1 / power, "vanishing")
+    before, after = excess[:-1], excess[1:]
+    here = (before * after < 0) & (before.abs() > NOISE) & (after.abs() > NOISE)
+    if here.any():
+        kernel = _crossing(activation, grid[:-1][here], grid[1:][here])
+        bias, weight = marginal(activation, kernel, perpendicular)
+        if (bias >= 0).any():
+            least = int((bias >= 0).nonzero()[0])
+            found = (part[least].item() for part in (kernel, bias, weight))
+            return CriticalPoint(*found, "half-stable")
+    raise ValueError(
+        "activation must have a critical point, got none: with C_b >= 0 no kernel from 0 to 1e6 is "
+        "fixed and has both susceptibilities one"
+    )
+
+
+def overlap(
+    model: WideNetwork,
+    kernel: Number | Float[Tensor, "*batch"],
+    start: Number | Float[Tensor, "*pair"],
+    layers: int,
+) -> Float[Tensor, "*network layer"]:
+    """Correlation of the preactivations of two equally strong inputs, from ``start`` in layer 1.
+
+    With the covariance C of a pair, C' = C_b + C_W <s(u) s(v)> and the correlation is C / K; its
+    change near 1 is the perpendicular susceptibility. Errors as in ``theory``; ValueError on a
+    start outside [-1, 1].
+    """
+    K = theory(model, kernel, layers).kernel
+    weight, bias, c = _numbers(model.weight_variance, model.bias_variance, start)
+    _refuse("start", c, c.abs() <= 1, "in [-1, 1]", "it is a correlation")
+    shape = torch.broadcast_shapes(c.shape, K.shape[:-1])
+    K, seen = K.expand(*shape, layers), [c.expand(shape)]
+    for q, after in zip(K.unbind(-1)[:-1], K.unbind(-1)[1:], strict=True):
+        pair = pair_average(model.activation, model.activation, q, q, seen[-1] * q)
+        seen.append(((bias + weight * pair) / after).clamp(-1, 1))
+    return torch.stack(seen, -1)
+
+
+def experiment(
+    model: WideNetwork,
+    kernel: Number | Float[Tensor, "*batch"],
+    layers: int,
+    *,
+    seed: int,
+    width: int,
+    members: int,
+) -> Signal:
+    """Send an input through ``members`` networks and nudge it; nothing of ``theory`` is used.
+
+    Two inputs suffice: weights are Gaussian, so only the length of x counts. ``parallel`` is the
+    response of the next kernel to stretching all signals of a layer, ``perpendicular`` the growth
+    of a nudge across the input, which goes through all layers. Means over members; they differ
+    from ``theory`` by O(1 / width). Members of the model's batch see the same weights (common
+    random numbers).
+
+    Raises ValueError on a kernel not above C_b, which the input must add to, on fewer than two
+    members, and FloatingPointError when a signal dies or overflows.
+    """
+    weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
+    _refuse("kernel", K - bias, bias < K, "above bias_variance", "the input adds to the biases")
+    if _count(members, "members") < 2:
+        raise ValueError(f"members must be at least 2, got {members}: a mean needs an error bar")
+    _count(width, "width")
+    ahead = (2 * (K - bias) / weight).sqrt()[..., None, None, None]  # |x|^2 / n_0, and n_0 = 2
+    signal = torch.cat([ahead, torch.zeros_like(ahead)], -1)  # (*batch, 1, 1, input)
+    nudge = torch.cat([signal, signal.flip(-1)], -2)  # along the signal, across it
+    offsets = draws.normal(seed, "biases", members, (_count(layers, "layers") + 1, 1, width))
+    seen = []
+    for layer in range(layers + 1):
+        send = _layer(model, layer, (members, width, signal.shape[-1]), seed, offsets[:, layer])
+        nudge = nudge * (signal.norm(dim=-1) / nudge.norm(dim=-1))[..., None]  # as long as it
+        sent = send(torch.cat([signal, signal + NUDGE * nudge, signal - NUDGE * nudge], -2))
+        after = sent[..., :1, :]
+        response = (sent[..., 1:3, :] - sent[..., 3:, :]) / (2 * NUDGE)
+        if layer:
+            seen.append(_observe(signal, nudge, after, response))
+        signal, nudge = after, torch.cat([after, response[..., 1:, :]], -2)
+    return _mean(torch.arange(1, layers + 1, device=K.device), seen)
+
+
+def _layer(
+    model: WideNetwork, layer: int, shape: tuple[int, int, int], seed: int, offset: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """The map from signals of one layer, or from the input, to those of the next."""
+    members, width, into = shape
+    weight, bias = _numbers(model.weight_variance, model.bias_variance)
+    W = draws.normal(seed, f"layer {layer}", members, (width, into), device=weight.device)
+    linear = Perceptron(multipliers=[weight.sqrt()[..., None]], biases=True)
+    b = bias.sqrt()[..., None, None, None] * offset.to(weight.device)
+    parameters = [W / into**0.5, b]
+    if layer == 0:
+        return lambda signal: linear(parameters, signal)
+    return lambda signal: linear(parameters, model.activation(signal))
+
+
+def _observe(signal: Tensor, nudge: Tensor, after: Tensor, response: Tensor) -> Tensor:
+    """Kernel, parallel and perpendicular growth of every network, (*batch, member, 3)."""
+    kernel = signal.square().mean((-2, -1))
+    stretched = (after * response[..., :1, :]).mean((-2, -1))  # half of dK' when z is stretched
+    across = [change[..., 1, :].square().mean(-1) for change in (response, nudge)]
+    return torch.stack([kernel, stretched / kernel, across[0] / across[1]], -1)
+
+
+def _mean(layer: Tensor, seen: list[Tensor]) -> Signal:
+    """The record of means over members, with their standard errors."""
+    each = torch.stack(seen, -2)  # (*batch, member, layer, 3)
+    if not each.isfinite().all():
+        raise FloatingPointError(
+            "signals must stay finite and alive, got one that does not: take fewer layers, or more "
+            "units if all those of a layer can be silent at once"
+        )
+    error = each.std(-3) / each.shape[-3] ** 0.5
+    return Signal(layer, *each.mean(-3).unbind(-1), Signal(layer, *error.unbind(-1)))
+
+
+def _power(activation: Activation, K: Tensor) -> Tensor:
+    return average(lambda z: activation(z).square(), K)
+
+
+def _parallel(activation: Activation, K: Tensor) -> Tensor:
+    return average(lambda z: z * activation(z) * _slope(activation, z), K) / K
+
+
+def _perpendicular(activation: Activation, K: Tensor) -> Tensor:
+    return average(lambda z: _slope(activation, z).square(), K)
+
+
+def _slope(activation: Activation, z: Tensor) -> Tensor:
+    back = activate(activation, z.clone())[1]
+    return back(torch.ones_like(z))
+
+
+def _balance(activation: Activation, K: Tensor) -> Tensor:
+    """chi_par / chi_perp; 1 + <s s''>_K / <s'^2>_K where s has a second derivative."""
+    flat = _perpendicular(activation, K)
+    if not (flat > 0).all():
+        raise ValueError("activation must have a slope, got one that is flat or jumps")
+    return _parallel(activation, K) / flat
+
+
+def _crossing(activation: Activation, low: Tensor, high: Tensor) -> Tensor:
+    """The kernels in the brackets at which chi_par / chi_perp passes one."""
+    falls = _balance(activation, low) > 1
+
+    def ratio(K: Tensor) -> tuple[Tensor, Tensor]:
+        balance = _balance(activation, K)
+        return torch.where(falls, balance, 1 / balance), torch.zeros_like(K)  # bisect: no slope
+
+    return solve(ratio, low, high, iterations=60).solution
+
+
+def _numbers(*values: Number | Tensor) -> tuple[Tensor, ...]:
+    """The values as float64 tensors of one shape, on the device of the first tensor."""
+    device = next((value.device for value in values if isinstance(value, Tensor)), None)
+    tensors = [torch.as_tensor(value, dtype=torch.float64, device=device) for value in values]
+    try:
+        return torch.broadcast_tensors(*tensors)
+    except RuntimeError as problem:
+        raise ValueError(f"the leading axes must fit each other: {problem}") from None
+
+
+def _count(value: int, name: str) -> int:
+    if draws.whole_number(value, name) < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return value
+
+
+def _require_doubles(kernel: Tensor, layer: int) -> None:
+    if not ((kernel >= SMALLEST) & (kernel <= LARGEST)).all():
+        raise FloatingPointError(
+            f"kernel must stay between {SMALLEST:g} and {LARGEST:g}, got {kernel.min():g} to "
+            f"{kernel.max():g} in layer {layer}: take fewer layers"
+        )
+
+
+def _refuse(name: str, value: Tensor, good: Tensor, what: str, why: str) -> None:
+    bad = ~(good & value.isfinite())
+    if bad.any():
+        raise ValueError(f"{name} must be {what} and finite, got {value[bad][0]:g}: {why}")
