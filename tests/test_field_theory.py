@@ -6,7 +6,15 @@ from functools import partial
 import pytest
 import torch
 
-from toymodels.numerics.field_theory import linear, march, one_hidden, sampled
+from toymodels.numerics.draws import normal
+from toymodels.numerics.field_theory import (
+    _Problem,
+    _SampledLayer,
+    linear,
+    march,
+    one_hidden,
+    sampled,
+)
 
 DOUBLE = torch.float64
 ONE, Y = torch.ones(1, 1, dtype=DOUBLE), torch.ones(1, dtype=DOUBLE)
@@ -80,6 +88,63 @@ def test_white_inputs_reduce_to_the_direction_of_the_label(hidden_layers):
     last = three.feature[..., -3:, -3:] - identity
     grown = one.feature[..., -1:, -1:] - 1
     close(last, grown * torch.outer(y, y) / size**2)
+
+
+@pytest.mark.parametrize("hidden_layers", [1, 2, 3])
+def test_the_order_parameters_solve_their_equations(hidden_layers):
+    """All times at once: h = u + C z and z = r + D h, solved by inverting matrices."""
+    richness, step, n, big = 2.0, 0.1, 6, hidden_layers
+    theory = linear(KERNEL, LABEL, richness, n - 1, step=step, hidden_layers=big)
+    past = torch.ones(n, n, dtype=DOUBLE).tril(-1).repeat_interleave(2, 0).repeat_interleave(2, 1)
+    force = past * richness * step * (LABEL - theory.prediction).flatten()
+    below, above = [KERNEL.repeat(n, n), *theory.feature], [*theory.gradient, torch.ones_like(past)]
+    none, one = torch.zeros_like(past), torch.eye(2 * n, dtype=DOUBLE)
+    a, b = [none, *theory.feature_response], [*theory.gradient_response, none]
+    for i in range(big):
+        K, G = below[i], above[i + 1]
+        C, D = a[i] + force * K, b[i] + force * G
+        M, Q = torch.linalg.inv(one - C @ D), torch.linalg.inv(one - D @ C)
+        close(theory.feature[i], M @ (K + C @ G @ C.T) @ M.T)
+        close(theory.gradient[i], Q @ (G + D @ K @ D.T) @ Q.T)
+        if i < big - 1:
+            close(theory.feature_response[i], M @ C)
+        if i > 0:
+            close(theory.gradient_response[i - 1], Q @ D)
+    output = (M @ (K @ D.T + C @ G) @ Q.T).diagonal().reshape(n, 2)
+    close(theory.prediction, output / richness)
+
+
+def test_drawn_neurons_carry_their_derivatives():
+    """One neuron of a middle layer, its fields solved again with each draw moved a little."""
+    problem = _Problem.checked(KERNEL, LABEL, 1.0, 2, 0.1, 3)
+    one, events = torch.eye(6, dtype=DOUBLE), 6
+    C, D = (normal(0, name, 1, (events, events))[0].tril() for name in ("C", "D"))
+    C = C * (1 - torch.block_diag(*[torch.ones(2, 2, dtype=DOUBLE)] * 3))
+
+    def fields(drawn):
+        layer = _SampledLayer(problem, torch.tanh, drawn[:, None], lowest=False, highest=False)
+        a, b = torch.zeros(events, events, dtype=DOUBLE), torch.zeros(events, events, dtype=DOUBLE)
+        for now in (slice(0, 2), slice(2, 4), slice(4, 6)):
+            upto = slice(now.stop)
+            _, a[now, upto] = layer.rise(now, C[now, upto], one, one)
+            _, b[now, upto] = layer.fall(now, D[now, upto], one, one)
+        return layer.phi[0], layer.g[0], a, b
+
+    drawn, h = normal(1, "u and r", 1, (2, events))[0], 1e-5
+    _, _, a, b = fields(drawn)
+    for s in range(events):
+        move = torch.zeros(2, events, dtype=DOUBLE)
+        for row, (field, response) in ((1, (0, a)), (0, (1, b))):
+            move[row, s] = h
+            slope = (fields(drawn + move)[field] - fields(drawn - move)[field]) / (2 * h)
+            close(response[:, s], slope, 1e-7)
+            move[row, s] = 0.0
+
+
+def test_a_silent_sample_is_no_reason_to_refuse():
+    inputs = torch.cat([INPUTS, INPUTS, torch.zeros(1, 3, dtype=DOUBLE)])
+    label = torch.cat([LABEL, LABEL, LABEL[:1]])
+    assert linear(inputs @ inputs.T / 3, label, 1.0, 3, step=0.1).prediction[-1, -1] == 0
 
 
 def test_half_times_of_the_flow():
@@ -296,6 +361,7 @@ def test_single_precision_and_other_devices(device):
         ({"kernel": KERNEL + INPUTS[:, :2]}, "symmetric"),
         ({"kernel": -KERNEL}, "negative eigenvalue"),
         ({"kernel": KERNEL * float("nan")}, "finite, symmetric"),
+        ({"kernel": KERNEL * float("inf")}, "finite, symmetric"),
         ({"label": LABEL / 0}, "label must be finite"),
         ({"richness": 0.0}, "richness must be positive"),
         ({"step": -0.1}, "step must be positive"),

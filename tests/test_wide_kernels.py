@@ -34,6 +34,11 @@ def scaled_erf(z):
     return 1.3 * torch.erf(z / math.sqrt(2))
 
 
+def lopsided(z):
+    """The error function on one side only."""
+    return torch.where(z > 0, torch.erf(z), 0.5 * torch.erf(z))
+
+
 def disguised(activation, z):
     """The same function, but a bump of 1e-13 that no average sees keeps it from recognition."""
     return activation(z) + torch.where(z.abs() < 1e-5, 1e-13, 0.0)
@@ -56,7 +61,7 @@ def test_the_usual_spellings_are_recognised(activation):
     assert not hasattr(module._nonlinearity(activation, X.device).pairs, "func")
 
 
-@pytest.mark.parametrize("activation", [torch.tanh, F.gelu, F.relu6, F.elu, torch.sin])
+@pytest.mark.parametrize("activation", [torch.tanh, F.gelu, F.relu6, F.elu, torch.sin, lopsided])
 def test_other_functions_are_not_mistaken_for_closed_ones(activation):
     assert hasattr(module._nonlinearity(activation, X.device).pairs, "func")
 
@@ -168,6 +173,15 @@ def test_many_pairs_are_interpolated(activation, norms, monkeypatch):
     monkeypatch.setattr(module, "FEW", 0)
     monkeypatch.setattr(module, "pair_average", None)
     close(wide_kernels(inputs, activation, 1, 1.5, 0.1), exact, 1e-9)
+
+
+def test_the_interpolation_of_a_weak_activation_is_as_good(monkeypatch):
+    monkeypatch.setattr(module, "FEW", 0)
+    strong, weak = (
+        wide_kernels(X, torch.tanh, 1),
+        wide_kernels(X, lambda z: 1e-4 * torch.tanh(z), 1),
+    )
+    torch.testing.assert_close(weak.nngp * 1e8, strong.nngp, rtol=1e-10, atol=0)
 
 
 @pytest.mark.parametrize("size", [0.2, 2.0])
