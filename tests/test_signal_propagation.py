@@ -370,8 +370,8 @@ def test_impossible_requests_are_refused():
         theory(network, 1.0, 0)
     with pytest.raises(ValueError, match="start must be in"):
         overlap(network, 1.0, 1.5, 3)
-    with pytest.raises(ValueError, match="kernel must be above bias_variance"):
-        experiment(network, 0.1, 3, **sizes)
+    with pytest.raises(ValueError, match="above bias_variance and finite, got 0.05:"):
+        experiment(network, 0.05, 3, **sizes)
     with pytest.raises(ValueError, match="members must be at least 2, got 1"):
         experiment(network, 1.0, 3, **sizes | {"members": 1})
     with pytest.raises(ValueError, match="width must be at least 1, got 0"):
@@ -383,7 +383,7 @@ def test_impossible_requests_are_refused():
 def test_kernels_beyond_the_doubles_are_an_error_and_not_a_number():
     for weight in (1e-3, 1e3):
         with pytest.raises(FloatingPointError, match="take fewer layers"):
-            theory(WideNetwork(torch.relu, weight), 1.0, 400)
+            theory(WideNetwork(torch.relu, torch.tensor([2.0, weight])), 1.0, 400)
     with pytest.raises(FloatingPointError, match="in layer 5"):
         theory(WideNetwork(lambda z: z**3, 1e3), 1e3, 20)
     with pytest.raises(FloatingPointError, match="finite and alive"):

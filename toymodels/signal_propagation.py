@@ -205,7 +205,7 @@ def experiment(
     members, and FloatingPointError when a signal dies or overflows.
     """
     weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
-    _refuse("kernel", K - bias, bias < K, "above bias_variance", "the input adds to the biases")
+    _refuse("kernel", K, bias < K, "above bias_variance", "the input adds to the biases")
     if _count(members, "members") < 2:
         raise ValueError(f"members must be at least 2, got {members}: a mean needs an error bar")
     _count(width, "width")
