@@ -45,6 +45,10 @@ UNSET = """() => [...document.querySelectorAll("main p, main li, main td, main f
     part => !part.closest("pre, code") && /\\\\[(\\[]/.test(part.innerText)
 ).map(part => part.innerText.slice(0, 120))"""
 
+CUT = """() => [...document.querySelectorAll("div.math")].filter(part =>
+    [...part.querySelectorAll("mjx-container")].some(f => f.scrollWidth > f.clientWidth + 1)
+).map(part => part.id || part.outerHTML.slice(0, 120))"""
+
 
 @dataclass
 class View:
@@ -128,6 +132,11 @@ def test_formulas_are_typeset(view):
         assert view.tab.locator("main mjx-container").count() > 0
     assert view.tab.locator("mjx-merror, [data-mjx-error]").count() == 0
     assert view.tab.evaluate(UNSET) == []
+
+
+def test_formulas_fit_the_page_of_a_desktop(view, size):
+    """On a phone they scroll."""
+    assert size == PHONE or view.tab.evaluate(CUT) == []
 
 
 def test_every_picture_says_what_it_shows(view):
