@@ -10,7 +10,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300
 PORT ?= 8000
 
-.PHONY: help book test notebooks serve bench bench-gpu pdf coursework sabotage clean
+.PHONY: help book test notebooks serve bench bench-gpu figures-full pdf coursework sabotage clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -56,6 +56,9 @@ bench: .venv/ok  ## measure this processor beside the peers, record it in benchm
 
 bench-gpu: .venv/ok  ## the same for this machine's GPU
 	$(PY) -m benchmarks --gpu $(ARGS)
+
+figures-full: .venv/ok  ## train what is too large for a chapter, store it in the package (ten minutes)
+	$(PY) -m tools.figures_full
 
 pdf: book  ## print the book to one PDF (needs Chromium)
 	$(PY) -m tools.make_pdf

@@ -6,11 +6,15 @@ from functools import partial
 import torch
 
 from toymodels import (
+    data_separation,
     deep_linear,
     kernel_regression,
+    mean_field,
     oscillator,
     signal_propagation,
     spring_block,
+    tower,
+    tree,
 )
 
 
@@ -51,6 +55,16 @@ def of_signal_propagation() -> dict[str, Callable]:
     }
 
 
+def of_mean_field() -> dict[str, Callable]:
+    kernel, label = torch.tensor([[1.0, 0.4], [0.4, 1.0]]), torch.tensor([1.0, -0.6])
+    model = mean_field.MeanField(kernel, label, torch.tensor([0.2, 1.0, 3.0]), 1, torch.tanh)
+    setting = {"step": 0.1, "seed": 0, "width": 1024, "members": 8}
+    return {
+        "theory": partial(mean_field.theory, model, 20, step=0.1, points=1 << 15),
+        "experiment": partial(mean_field.experiment, model, 20, **setting),
+    }
+
+
 def of_spring_block() -> dict[str, Callable]:
     noise = torch.logspace(-2, -0.4, 16)
     model = spring_block.SpringBlock(7, friction_right=0.1, friction_left=0.15, noise=noise)
@@ -61,12 +75,51 @@ def of_spring_block() -> dict[str, Callable]:
     }
 
 
+def of_data_separation() -> dict[str, Callable]:
+    slope = torch.tensor([0.0, 0.5, 1.0])
+    model = data_separation.Classifier(6, 32, slope, rate=1e-3)
+    sizes = {"classes": 6, "clusters": 18, "inputs": 40, "samples": 400, "test_samples": 400}
+    data = data_separation.clusters(seed=7, spread=1.0, **sizes)
+    record = torch.tensor([50])
+    return {
+        "theory": partial(data_separation.theory, model, data),
+        "experiment": partial(
+            data_separation.experiment, model, data, seed=0, networks=4, record=record
+        ),
+    }
+
+
+def of_tree() -> dict[str, Callable]:
+    parent, readout = tree.chain(4), torch.full((4,), 0.01)
+    model = tree.Tree(parent, torch.ones(4), readout, tree.balanced(parent, readout))
+    time = torch.linspace(0, 20, 81)
+    data = {"samples": 64, "sets": 24, "step": 0.05}
+    return {
+        "theory": partial(tree.theory, model, time),
+        "experiment": partial(tree.experiment, model, time, seed=0, **data),
+    }
+
+
+def of_tower() -> dict[str, Callable]:
+    model = tower.random_start(torch.ones(3), dimension=30, size=0.3, seed=0)
+    time = torch.linspace(0, 7, 15)
+    knobs = {"seed": 1, "dimension": 30, "step": 0.02, "batch_size": 256, "runs": 4}
+    return {
+        "theory": partial(tower.theory, model, time),
+        "experiment": partial(tower.experiment, model, time, **knobs),
+    }
+
+
 # Each makes its model off the clock and returns the two sides that are timed.
 CHAPTERS = {
     "oscillator": of_oscillator,
     "deep_linear": of_deep_linear,
     "kernel_regression": of_kernel_regression,
     "signal_propagation": of_signal_propagation,
+    "mean_field": of_mean_field,
     "spring_block": of_spring_block,
+    "data_separation": of_data_separation,
+    "tree": of_tree,
+    "tower": of_tower,
 }
 SIDES = ("theory", "experiment")

@@ -145,8 +145,8 @@ def test_errors_travel_back_through_an_activation(name):
 
 def test_leaky_slopes_are_those_of_torch():
     z = normal(5, "z", 1, (9, 4))
-    assert torch.equal(LeakyReLU(0.2)(z), nn.functional.leaky_relu(z, 0.2))
-    assert torch.equal(
+    torch.testing.assert_close(LeakyReLU(0.2)(z), nn.functional.leaky_relu(z, 0.2))
+    torch.testing.assert_close(
         LeakyReLU(EACH)(z.expand(MEMBERS, 9, 4))[2], nn.functional.leaky_relu(z[0], 0.7)
     )
 

@@ -60,6 +60,8 @@ def march(
     hidden_layers: int = 1,
     activation: Function | None = None,
     neurons: int = 4000,
+    groups: int = 5,
+    points: int = POINTS,
     seed: int = 0,
 ) -> FieldTheory:
     """The theory by the best road: ``linear``; up to 3 samples ``one_hidden``; else ``sampled``.
@@ -72,13 +74,14 @@ def march(
     if activation is None or torch.equal(activation(z), z):
         return linear(*problem, step=step, hidden_layers=hidden_layers)
     if hidden_layers == 1 and label.shape[-1] <= 3:
-        return one_hidden(*problem, step=step, activation=activation)
+        return one_hidden(*problem, step=step, activation=activation, points=points)
     return sampled(
         *problem,
         step=step,
         hidden_layers=hidden_layers,
         activation=activation,
         neurons=neurons,
+        groups=groups,
         seed=seed,
     )
 
@@ -119,7 +122,8 @@ def sampled(
 
     The ``neurons`` of a layer form ``groups`` that are marched alone; the result is their mean
     and the error the standard error of that mean. Each group is also biased by order groups /
-    neurons. Neurons come in fours of opposite u and r, so that the prediction starts at 0.
+    neurons. Neurons come in fours of opposite u and r, so that the prediction starts at 0; kernels
+    therefore scatter as those of neurons / 4 free draws.
     Memory: 32 (hidden_layers - 1) neurons (steps samples)^2 bytes per member.
     Raises ValueError as ``linear`` does, and on an activation with a kink at 0: the responses
     need its second derivative.

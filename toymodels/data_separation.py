@@ -1,0 +1,383 @@
+"""How much each layer of a trained classifier separates its classes.
+
+Leaky networks with batch normalization learn to tell classes apart, under four kinds of noise: in
+the data, from the learning rate, from dropout and from small batches. What every layer
+contributes is the load curve. Chapter: ``chapters/data_separation.md``.
+
+    S_W, S_B   scatter of the features around the mean of their class, and of these means
+    D_l        log tr(S_W S_B^+) after layer l, what separation is missing; l = 0 are the inputs
+    d_l        load of layer l, D_{l-1} - D_l; all equal is the law of data separation
+    alpha      slope of the activation below zero: 1 is a linear network, 0 is ReLU
+
+Theory and experiment meet before training only: no formula is known for a trained network. What
+the theory of ``spring_block`` says about it is a shape.
+
+Source: Shi, Pan & Dokmanic (2025), arXiv:2407.19353; He & Su (2023), arXiv:2210.17020. The kernels
+of leaky units follow from Cho & Saul (2009).
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from toymodels.numerics import draws
+from toymodels.numerics.activation import LeakyReLU
+from toymodels.numerics.ensemble import State, train
+from toymodels.numerics.loss import cross_entropy
+from toymodels.numerics.network import Moments, Perceptron
+from toymodels.numerics.parameterization import standard
+from toymodels.numerics.rules import Adam
+
+Number = float | int | Tensor  # a tensor holds a value for each cell of a diagram, (*batch,)
+AT_ONCE = 32  # networks in a chunk: gradients of normalized layers cost their calls, not the cache
+CUTOFF = 1e-6  # eigenvalues of S_B below this part of the largest are rounding, not separation
+RANGES = {  # of every number per cell: at least, at most
+    "slope": (-1.0, 1.0),
+    "rate": (0.0, 10.0),
+    "dropout": (0.0, 0.99),
+    "input_noise": (0.0, 1e3),
+    "label_noise": (0.0, 1e3),
+}
+MEASURED = ("separation", "test_separation", "train_accuracy", "test_accuracy")
+STORED = Path(__file__).parent / "results" / "data_separation-full.npz"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Networks and how they are trained; numbers may be tensors that broadcast to (*batch,).
+
+    ``batch_size`` is one for all, as networks in a stack take steps of one shape. Raises
+    ValueError on numbers out of range and on shapes that do not broadcast.
+    """
+
+    hidden_layers: int
+    width: int
+    slope: Number = 0.0  # alpha
+    rate: Number = 1e-3  # Adam's step
+    dropout: Number = 0.0  # part of the signals that training loses
+    input_noise: Number = 0.0  # standard deviation, fresh at every step; inputs have variance 1
+    label_noise: Number = 0.0  # the same on every entry of the labels, which are 0 or 1
+    batch_size: int | None = None  # samples of a step, drawn with replacement; None takes all
+
+    def __post_init__(self):
+        for name in ("hidden_layers", "width"):
+            if draws.whole_number(getattr(self, name), name) < 1:
+                raise ValueError(f"{name} must be at least 1, got 0: there would be no features")
+        for (name, (least, most)), value in zip(RANGES.items(), self.numbers, strict=True):
+            bad = ~((value >= least) & (value <= most))
+            if bool(bad.any()):
+                raise ValueError(f"{name} must be from {least} to {most}, got {value[bad][0]:g}")
+
+    @property
+    def numbers(self) -> list[Tensor]:
+        """Slope, rate, dropout, input noise and label noise of every cell, (*batch,) each."""
+        given = [torch.as_tensor(getattr(self, name)) for name in RANGES]
+        try:
+            return list(torch.broadcast_tensors(*given))
+        except RuntimeError:
+            shapes = [tuple(value.shape) for value in given]
+            raise ValueError(f"numbers must broadcast to one batch, got {shapes}") from None
+
+
+@dataclass(frozen=True)
+class Data:
+    """Samples to learn from and to be tested on; labels are a 1 in the column of the class."""
+
+    inputs: Float[Tensor, "sample input"]
+    labels: Float[Tensor, "sample class"]
+    test_inputs: Float[Tensor, "test input"]
+    test_labels: Float[Tensor, "test class"]
+
+
+@dataclass(frozen=True)
+class LoadCurve:
+    """Separation over layers. Theory and experiment both return this.
+
+    In an experiment *batch has the networks of a cell and the recorded steps as its last axes.
+    """
+
+    layer: Int[Tensor, " layer"]
+    separation: Float[Tensor, "*batch layer"]  # D_0 of the inputs, D_1, ..., D_L
+    test_separation: Float[Tensor, "*batch layer"] | None = None
+    train_accuracy: Float[Tensor, "*batch"] | None = None
+    test_accuracy: Float[Tensor, "*batch"] | None = None
+
+    @property
+    def load(self) -> Float[Tensor, "*batch layer"]:
+        """d_1 to d_L: what each layer adds to the separation."""
+        return -self.separation.diff()
+
+    @property
+    def curvature(self) -> Float[Tensor, "*batch"]:
+        """Mean second difference of the separation over layers; negative is concave."""
+        load = self.load
+        return (load[..., 0] - load[..., -1]) / (load.shape[-1] - 1)
+
+
+def within_between(
+    features: Float[Tensor, "*batch sample feature"], labels: Float[Tensor, "sample class"]
+) -> tuple[Float[Tensor, "*batch feature feature"], Float[Tensor, "*batch feature feature"]]:
+    """S_W and S_B, both per sample: their sum is the covariance of the features.
+
+    Source: He & Su (2023), arXiv:2210.17020.
+    """
+    share = labels.mean(-2)
+    means = labels.mT @ features / labels.sum(-2)[:, None]
+    apart = features - labels @ means
+    centered = means - features.mean(-2, keepdim=True)
+    return (
+        apart.mT @ apart / len(labels),
+        centered.mT @ (share[:, None] * centered),
+    )
+
+
+def separation(
+    features: Float[Tensor, "*batch sample feature"], labels: Float[Tensor, "sample class"]
+) -> Float[Tensor, "*batch"]:
+    """D = log tr(S_W S_B^+), through matrices of the size of the classes.
+
+    NaN where features are not finite or all class means agree. Raises ValueError on labels that are
+    not one of the classes each, or on an empty class.
+    """
+    contrast = _contrast(labels).to(features)
+    return _missing(features @ (contrast @ features).mT, contrast, labels)
+
+
+def theory(model: Classifier, data: Data) -> LoadCurve:
+    """Load curve of infinitely wide networks before training.
+
+    D depends on the features through their scalar products, the kernel K. A random layer centers
+    K, divides it by the mean of its diagonal (batch normalization) and maps variances p, q and
+    covariance k of Gaussian units to
+
+        a^2 k + b^2 (2 / pi) (sqrt(p q - k^2) + k arcsin(k / sqrt(p q))),   a, b = (1 +- alpha) / 2.
+
+    The variance of a unit over samples is taken at its mean, good if no few directions of the
+    inputs dominate. Noise and rate do not enter: nothing has been learned yet.
+    """
+    slope = model.numbers[0].to(data.inputs)[..., None, None]
+    contrast = _contrast(data.labels)
+    kernel = (data.inputs @ data.inputs.mT).expand(*slope.shape[:-2], -1, -1)
+    seen = [_missing(kernel @ contrast.mT, contrast, data.labels)]
+    for _ in range(model.hidden_layers):
+        kernel = _leaky(_normalized(kernel), slope)
+        seen.append(_missing(kernel @ contrast.mT, contrast, data.labels))
+    return LoadCurve(torch.arange(model.hidden_layers + 1), torch.stack(seen, -1))
+
+
+def experiment(
+    model: Classifier,
+    data: Data,
+    *,
+    seed: int,
+    networks: int,
+    record: Int[Tensor, " time"],
+) -> LoadCurve:
+    """Train ``networks`` networks in every cell with Adam: (*batch, network, time, layer).
+
+    Separation is that of the training samples, which also set the normalization of the test; no
+    noise and no dropout act while it is measured. ``record`` counts steps. All draws depend on
+    seed and network alone. Precision is that of the data. Raises FloatingPointError if a network
+    diverges.
+    """
+    draws.whole_number(networks, "networks")
+    cells = model.numbers[0].shape
+    slope, rate, dropout, input_noise, label_noise = (
+        value.to(data.inputs)[..., None].expand(*cells, networks) for value in model.numbers
+    )
+    widths = [data.inputs.shape[-1]] + [model.width] * model.hidden_layers + [data.labels.shape[-1]]
+    members = cells.numel() * networks
+    weights = standard(widths).start(members, seed=seed, dtype=data.inputs.dtype)
+    weights += [w.new_zeros(members, 1, w.shape[-2]) for w in weights]
+    seen = train(
+        [w.reshape(*cells, networks, *w.shape[1:]) for w in weights],
+        data.inputs,
+        data.labels,
+        network=Perceptron(
+            LeakyReLU(slope), biases=True, normalize=True, dropout=_or_zero(dropout)
+        ),
+        loss=cross_entropy,
+        rule=Adam(rate),
+        record=record,
+        observe=_observer(data),
+        batch_size=model.batch_size,
+        input_noise=_or_zero(input_noise),
+        label_noise=_or_zero(label_noise),
+        seed=seed,
+        chunk=AT_ONCE,
+    )
+    found = seen.require_finite().observed
+    return LoadCurve(layer=torch.arange(model.hidden_layers + 1), **found)
+
+
+def diagram(
+    model: Classifier,
+    data: Data,
+    noise: Mapping[str, Tensor],
+    *,
+    seed: int,
+    networks: int,
+    record: Int[Tensor, " time"],
+) -> LoadCurve:
+    """Phase diagram: ``model.slope`` (slope,) against ``noise``, (slope, value, network, ...).
+
+    ``noise`` names fields of the model and gives each the values of one axis. A diagram is one
+    stack of networks, except over ``batch_size``: a stack for each size, which share their starts.
+    """
+    how = {"seed": seed, "networks": networks, "record": record}
+    if "batch_size" not in noise:
+        return experiment(replace(model, slope=model.slope[:, None], **noise), data, **how)
+    columns = [
+        experiment(replace(model, batch_size=size), data, **how)
+        for size in noise["batch_size"].tolist()
+    ]
+    parts = {name: [getattr(c, name) for c in columns] for name in MEASURED}
+    return LoadCurve(columns[0].layer, **{name: torch.stack(x, 1) for name, x in parts.items()})
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Diagrams that took minutes, and where they come from."""
+
+    origin: dict  # script, seed, date, versions, and the numbers of every axis
+    curves: dict[str, dict[str, LoadCurve]]  # by data and kind of noise, (slope, value, network)
+
+
+def stored(path: Path = STORED) -> Stored:
+    """What ``tools/figures_full.py`` computed last."""
+    with np.load(path) as file:
+        origin = json.loads(str(file["origin"]))
+        curves = {}
+        for data in origin["data"]:
+            curves[data] = {}
+            for noise in origin["noise"]:
+                parts = {
+                    name: torch.from_numpy(file[f"{data}/{noise}/{name}"]).double()
+                    for name in MEASURED
+                }
+                layers = torch.arange(parts["separation"].shape[-1])
+                curves[data][noise] = LoadCurve(layers, **parts)
+    return Stored(origin, curves)
+
+
+def clusters(
+    *,
+    seed: int,
+    classes: int,
+    clusters: int,
+    inputs: int,
+    spread: float,
+    samples: int,
+    test_samples: int,
+    dtype: torch.dtype = torch.float64,
+) -> Data:
+    """Gaussian clouds of standard deviation ``spread`` around normal centers, dealt to classes.
+
+    Cloud i belongs to class i modulo ``classes``. Inputs are standardized, see ``standardized``.
+    """
+    total = samples + test_samples
+    centers = draws.normal(seed, "centers", 1, (clusters, inputs))[0]
+    cloud = draws.integers(seed, "clouds", 1, (total,), high=clusters)[0]
+    points = centers[cloud] + spread * draws.normal(seed, "points", 1, (total, inputs))[0]
+    return standardized(points.to(dtype), cloud % classes, samples=samples)
+
+
+def standardized(
+    points: Float[Tensor, "sample input"], label: Int[Tensor, " sample"], *, samples: int
+) -> Data:
+    """The first ``samples`` to learn from, the others to test; inputs of mean 0 and variance 1.
+
+    Inputs that do not vary over the training samples are left out. Raises ValueError if none of
+    the samples is left for a test.
+    """
+    if not 1 < samples < len(points):
+        raise ValueError(f"samples must be from 2 up and below {len(points)}, got {samples}")
+    mean, scale = points[:samples].mean(0), points[:samples].std(0, correction=0)
+    kept = scale > 0
+    inputs = (points - mean)[:, kept] / scale[kept]
+    labels = torch.nn.functional.one_hot(label).to(inputs)
+    return Data(inputs[:samples], labels[:samples], inputs[samples:], labels[samples:])
+
+
+def _observer(data: Data) -> dict[str, Callable[[State], Tensor]]:
+    """What an experiment records, by the names of the fields."""
+
+    def curve(state: State, inputs: Tensor, labels: Tensor, moments: Moments | None) -> Tensor:
+        layers = state.network.features(state.weights, inputs, moments)
+        start = separation(inputs, labels).expand(len(state.members))
+        return torch.stack([start, *(separation(features, labels) for features in layers)], -1)
+
+    def held_out(state: State) -> tuple[Tensor, Tensor, Moments]:
+        moments = state.network.moments(state.weights, state.inputs)
+        return data.test_inputs, data.test_labels, moments
+
+    def tested(state: State) -> Tensor:
+        inputs, labels, moments = held_out(state)
+        return _accuracy(state.network(state.weights, inputs, moments), labels)
+
+    return {
+        "separation": lambda state: curve(state, state.inputs, state.labels, None),
+        "test_separation": lambda state: curve(state, *held_out(state)),
+        "train_accuracy": lambda state: _accuracy(state.outputs(), state.labels),
+        "test_accuracy": tested,
+    }
+
+
+def _accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
+    return (outputs.argmax(-1) == labels.argmax(-1)).to(outputs.dtype).mean(-1)
+
+
+def _contrast(labels: Tensor) -> Tensor:
+    """(class, sample): turns features into class means minus mean, times the root of the share."""
+    count = labels.sum(-2)
+    if not bool(((labels == 0) | (labels == 1)).all() & (labels.sum(-1) == 1).all()):
+        raise ValueError("labels must be a 1 in the column of the class and 0 elsewhere")
+    if bool((count == 0).any()):
+        raise ValueError("labels must have samples of every class, got an empty one")
+    share = count / len(labels)
+    return share.sqrt()[:, None] * (labels.mT / count[:, None] - 1 / len(labels))
+
+
+def _missing(cross: Tensor, contrast: Tensor, labels: Tensor) -> Tensor:
+    """D from ``cross``, the scalar products of all features with the weighted class contrasts.
+
+    With the contrasts M as rows, S_B = M^T M and S_B^+ = M^T G^(+2) M for G = M M^T. So
+    tr(S_W S_B^+) is the mean square of R M^T G^+, with the distances R from the class mean.
+    """
+    cross, contrast, labels = cross.double(), contrast.double(), labels.double()
+    apart = cross - labels @ (labels.mT @ cross / labels.sum(-2)[:, None])
+    gram = contrast @ cross
+    lost = ~torch.isfinite(gram).all(-1).all(-1)  # eigh would stop all networks for one
+    size, axes = torch.linalg.eigh(torch.where(lost[..., None, None], 0.0, gram))
+    seen = size > CUTOFF * size[..., -1:]
+    inverse = torch.where(seen, 1 / torch.where(seen, size, 1), 0)
+    ratio = (apart @ axes * inverse[..., None, :]).square().sum((-2, -1)) / len(labels)
+    return torch.where(lost | ~seen.any(-1), torch.nan, ratio.log())
+
+
+def _normalized(kernel: Tensor) -> Tensor:
+    """What batch normalization leaves of a kernel: mean 0 over samples, variance 1 on average."""
+    rows = kernel.mean(-1, keepdim=True)
+    centered = kernel - rows - rows.mT + rows.mean(-2, keepdim=True)
+    return centered / centered.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
+
+
+def _leaky(kernel: Tensor, slope: Tensor) -> Tensor:
+    """<f(u) f(v)> over Gaussian u, v for f(u) = a u + b |u|, as u |v| averages to 0."""
+    power = kernel.diagonal(dim1=-2, dim2=-1)
+    scale = (power[..., :, None] * power[..., None, :]).sqrt()
+    cosine = (kernel / scale).clamp(-1, 1)
+    both = 2 / math.pi * scale * ((1 - cosine**2).sqrt() + cosine * cosine.asin())
+    return ((1 + slope) / 2) ** 2 * kernel + ((1 - slope) / 2) ** 2 * both
+
+
+def _or_zero(value: Tensor) -> Tensor | float:
+    """Plain 0 where nothing is ever drawn, which saves the draws."""
+    return value if bool((value > 0).any()) else 0.0

@@ -1,0 +1,122 @@
+"""Checkers of the exercises in ``chapters/tower.md``."""
+
+import torch
+from scipy.optimize import brentq
+from torch import Tensor
+
+from toymodels.page.exercise import Exercise
+from toymodels.tower import half_time, theory, upright_start
+
+count = Exercise(
+    "order parameters of a tower of four levels",
+    solution=4 + 16 + 10,
+    mistakes={
+        "R is symmetric: the overlap of j with l is that of l with j.": 4 + 16 + 16,
+        "residuals of different levels overlap too, not just each with itself.": 4 + 16 + 4,
+        "the readouts are missing: they learn as well.": 16 + 10,
+    },
+)
+
+
+def _current(readout: Tensor, signal: Tensor, residual: Tensor) -> Tensor:
+    length = signal.square().sum(-1) + residual.diagonal()
+    return length - readout.square() - torch.cat([length[1:], length.new_zeros(1)])
+
+
+_rows = torch.tensor([[0.5, 0.1, -0.2], [0.3, 0.8, 0.0], [-0.4, 0.2, 0.9]], dtype=torch.float64)
+
+current = Exercise(
+    "conserved numbers of a tower, one per level",
+    solution=_current,
+    mistakes={
+        "a length has two parts: add the diagonal of R to the squares of M.": (
+            lambda readout, signal, residual: _current(readout, signal, 0 * residual)
+        ),
+        "what flows on to the next level must be subtracted too.": (
+            lambda readout, signal, residual: (
+                signal.square().sum(-1) + residual.diagonal() - readout.square()
+            )
+        ),
+        "the readout enters with its square: it is a length as well.": (
+            lambda readout, signal, residual: (
+                _current(readout, signal, residual) + readout.square() - readout
+            )
+        ),
+    },
+    inputs=[(torch.tensor([0.2, -0.7, 1.1], dtype=torch.float64), _rows, _rows @ _rows.T)],
+)
+
+rest = Exercise(
+    "length of the first feature after learning two rungs of strength 1 and 2",
+    solution=brentq(lambda u: u**4 - 1 - 2 * u, 1, 2, xtol=1e-14),
+    mistakes={
+        "that is for two rungs of strength 1: the second readout and feature carry a 2.": (
+            brentq(lambda u: u**4 - 1 - u, 1, 2, xtol=1e-14)
+        ),
+        "the length of the second feature is missing: a current flows through the first.": 1.0,
+        "that is the square of the length, or the current, not the length.": (
+            brentq(lambda u: u**4 - 1 - 2 * u, 1, 2, xtol=1e-14) ** 2
+        ),
+    },
+)
+
+leap = Exercise(
+    "wait for a product of four coordinates, d = 400, small start 0.1",
+    solution=400 / (2 * 0.1**3),
+    mistakes={
+        "the integral of mu^(1-m) brings a factor m - 2 into the denominator.": 400 / 0.1**3,
+        "that is the root of d: with four coordinates the power is (m - 2)/2 = 1.": (
+            20 / (2 * 0.1**3)
+        ),
+        "the readout is missing: it starts at 0.1 and multiplies every pull.": 400 / (2 * 0.1**2),
+    },
+)
+
+shell = Exercise(
+    "sum of all products of four coordinates of x times those of x'",
+    solution=lambda p, d: (p**4 - (6 * d - 8) * p**2 + 3 * d * (d - 2)) / 24,
+    mistakes={
+        "that counts products with repeated coordinates: remove them with x_i^2 = 1.": (
+            lambda p, d: p**4 / 24
+        ),
+        "the coordinates come in 4! orders: divide by it.": (
+            lambda p, d: p**4 - (6 * d - 8) * p**2 + 3 * d * (d - 2)
+        ),
+        "three equal coordinates are left over: the term 8 p^2 is missing.": (
+            lambda p, d: (p**4 - 6 * d * p**2 + 3 * d * (d - 2)) / 24
+        ),
+    },
+    inputs=[(6.0, 6.0), (3.0, 11.0), (-7.0, 15.0)],
+)
+
+
+def _halves() -> list[float]:
+    """Half-times of the top rung: second missing, none missing, first missing, both missing."""
+    lower = [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
+    target = torch.tensor([[*pair, 1.0] for pair in lower], dtype=torch.float64)
+    readout = torch.tensor([0.0, 0.0, 0.3], dtype=torch.float64).expand(4, 3)
+    model = upright_start(target, readout, dimension=100.0, size=0.3)
+    time = torch.linspace(0, 115, 461, dtype=torch.float64)
+    return half_time(theory(model, time, rtol=1e-4), target)[:, 2].tolist()
+
+
+_no_middle, _whole, _no_first, _alone = _halves()
+middle = Exercise(
+    "half-time of the top rung if only the middle one is missing, d = 100",
+    solution=_no_middle,
+    mistakes={
+        "that is with all rungs in place.": _whole,
+        "that is without the first rung; take away the second.": _no_first,
+        "that is the top rung alone: the first one stays.": _alone,
+    },
+    within=0.01,
+)
+
+batch = Exercise(
+    "batch size that keeps theta at 0.01 for d = 10000 and step 0.02",
+    solution=0.02 * 10000 / 0.01,
+    mistakes={
+        "theta is in the denominator: a colder tower needs larger batches.": 0.02 * 10000 * 0.01,
+        "the step is missing: many small steps average like one large batch.": 10000 / 0.01,
+    },
+)

@@ -1,0 +1,465 @@
+"""A tree of products: deep dynamics, nonlinear functions, and a reason to like hierarchy.
+
+Every node of a tree stands for a function of the data, and its coefficient in the network is a
+readout times the product of the weights on the way from the root. Chapter: ``chapters/tree.md``.
+
+    phi_v   feature of node v, orthonormal over the inputs; f = sum_v c_v phi_v
+    a_v     readout of node v
+    u_e     weight of the edge into node e; node and edge have the same number
+    P_v     path product, the product of u_e over the edges from the root to v
+    c_v     coefficient, a_v P_v; the target's is beta_v
+    q_e     u_e^2 - a_e^2 - sum of u_c^2 over the children c of e: conserved, 0 if balanced
+    t       gradient-flow time, in units of 1 / learning rate
+
+The loss is (1/2) sum_v (beta_v - c_v)^2, which is half the mean squared error without label noise.
+
+Source: the open question "a solvable model of deep, nonlinear learning" of learningmechanics.pub.
+The model and its formulas are derived in the chapter. A single path is the deep linear network of
+Saxe, McClelland & Ganguli (2014), arXiv:1312.6120; a tree of height one is the diagonal network of
+Woodworth et al. (2020), arXiv:2002.09277, with one sign; the conserved quantities are those of
+Du, Hu & Lee (2018), arXiv:1806.00900, for this network.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.integrate import solve_ivp
+from torch import Tensor
+
+from toymodels.numerics import draws
+from toymodels.numerics.ensemble import State, train
+from toymodels.numerics.integrate import check_time, solve
+from toymodels.numerics.rules import GradientDescent, Rule
+
+Parents = Sequence[int] | Int[Tensor, " node"]
+# stands for an edge weight of exactly 0, so that P / u keeps its limit: floats have no scale
+ALMOST_ZERO = 1e-150
+STRETCH = np.linspace(0, 10, 101)  # of a problem's own clock, in half_time
+STRETCHES = 1000  # after so many something is wrong
+NEWTON = 100  # iterations; the plateau takes about ten
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A tree, a target and a start; leading axes are independent problems on the same tree.
+
+    Raises ValueError on a parent that does not come before its child, on shapes that do not fit
+    and on numbers that are not finite.
+    """
+
+    parent: Parents  # of every node; -1 hangs on the root, parents come before children
+    target: Float[Tensor, "... node"]  # beta
+    readout: Float[Tensor, "... node"]  # a at time 0
+    edge: Float[Tensor, "... node"]  # u at time 0
+
+    def __post_init__(self):
+        nodes = len(_parents(self.parent))
+        for name in ("target", "readout", "edge"):
+            value = getattr(self, name)
+            if value.shape[-1:] != (nodes,):
+                raise ValueError(
+                    f"{name} must have one entry for each of {nodes} nodes, got shape "
+                    f"{tuple(value.shape)}"
+                )
+            if not bool(torch.isfinite(value).all()):
+                raise ValueError(f"{name} must be finite, got {value[~torch.isfinite(value)][0]}")
+        _together(self)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What has grown where. Theory and experiment both return this."""
+
+    time: Float[Tensor, " time"]
+    coefficient: Float[Tensor, "*batch time node"]  # c, from its start towards the target
+    readout: Float[Tensor, "*batch time node"]  # a
+    edge: Float[Tensor, "*batch time node"]  # u
+    loss: Float[Tensor, "*batch time"]  # on fresh inputs, without label noise
+    train_loss: Float[Tensor, "*batch time"] | None = None  # experiment: on the training set
+
+
+@dataclass(frozen=True)
+class TreeNetwork:
+    """The network itself: features of any inputs (sample, node) -> outputs (sample, 1).
+
+    Its weights are the readouts and the edges, (*batch, 1, node) each, as ``ensemble`` wants them.
+    """
+
+    parent: tuple[int, ...]
+
+    def __call__(
+        self, weights: Sequence[Tensor], inputs: Float[Tensor, "*inputs sample node"]
+    ) -> Float[Tensor, "*batch sample 1"]:
+        readout, edge = weights
+        return inputs @ (readout * products(self.parent, edge)).mT
+
+
+def chain(levels: int) -> tuple[int, ...]:
+    """Parents of a single path."""
+    return tuple(range(-1, levels - 1))
+
+
+def regular(branching: int, depth: int) -> tuple[int, ...]:
+    """Parents of the tree on which the root and every inner node have ``branching`` children."""
+    parent, level = [], [-1]
+    for _ in range(depth):
+        first = len(parent)
+        parent += [above for above in level for _ in range(branching)]
+        level = range(first, len(parent))
+    return tuple(parent)
+
+
+def products(parent: Parents, edge: Float[Tensor, "*batch node"]) -> Float[Tensor, "*batch node"]:
+    """P_v, the product of ``edge`` over the path from the root to v.
+
+    Applied to coordinates x_e it gives the monomials that a tree of coordinates stands for.
+    """
+    return _products(_shape(_parents(parent)), edge)
+
+
+def balanced(
+    parent: Parents, readout: Float[Tensor, "*batch node"]
+) -> Float[Tensor, "*batch node"]:
+    """Edges with u_e^2 = a_e^2 + sum of u_c^2 over children, so that every q_e is 0."""
+    _, below = _shape(_parents(parent))
+    return (readout.square() @ below.to(readout)).sqrt()
+
+
+def invariant(
+    parent: Parents, readout: Float[Tensor, "*batch node"], edge: Float[Tensor, "*batch node"]
+) -> Float[Tensor, "*batch node"]:
+    """q_e = u_e^2 - a_e^2 - sum of u_c^2 over children: conserved for any loss and any data.
+
+    Derived in the chapter; the analogue for layers: Du, Hu & Lee (2018), arXiv:1806.00900.
+    """
+    index = torch.tensor(_parents(parent), device=edge.device)
+    into = torch.zeros_like(torch.cat([edge, edge[..., :1]], -1))
+    into = into.index_add(-1, index % (len(index) + 1), edge.square())  # -1, the root, goes last
+    return edge.square() - readout.square() - into[..., :-1]
+
+
+def theory(model: Tree, time: Float[Tensor, " time"]) -> Growth:
+    """Gradient flow on infinitely many samples, as one stacked system for readouts and edges.
+
+    da_v/dt = (beta_v - c_v) P_v,   du_e/dt = sum over v at or below e of (beta_v - c_v) c_v / u_e.
+    Accurate to about 1e-9 of the smallest weight at the start, however small that is. Time is
+    shared by the batch, and the steps are those of its fastest member: keep long waits apart.
+    Raises ValueError on unsorted or negative times.
+    """
+    check_time(time)
+    beta, a, u = (x.double() for x in _together(model))
+    nodes, shape = beta.shape[-1], _shape(_parents(model.parent))
+
+    def rate(t: Tensor, state: Tensor) -> Tensor:
+        return torch.cat(_flow(shape, beta, state[..., :nodes], state[..., nodes:])[:2], -1)
+
+    start = torch.cat([a, torch.where(u == 0, ALMOST_ZERO, u)], -1)
+    state = solve(rate, start, time, atol=_negligible(start)).to(model.target)
+    return _growth(model, time, state[..., :nodes], state[..., nodes:])
+
+
+def experiment(
+    model: Tree,
+    time: Float[Tensor, " time"],
+    *,
+    seed: int,
+    samples: int,
+    step: float,
+    sets: int = 1,
+    noise: float = 0.0,
+    features: Float[Tensor, "point node"] | None = None,
+    rule: Callable[[float], Rule] = GradientDescent,
+) -> Growth:
+    """Train the network on ``sets`` training sets of ``samples``: (*batch, sets, time, node).
+
+    Features are independent standard normal numbers or, with ``features``, rows of that matrix,
+    drawn without replacement; with as many samples as rows it is the whole population. ``noise``
+    is the standard deviation of the labels' noise. All problems of the batch see the same sets.
+    Gradients are autograd's, of the mean squared error on the training set; nothing of ``theory``
+    is used. Agrees with it on the whole population to O(``step``), or with ``rule`` = GradientFlow
+    to O(step^4).
+
+    ``time`` is rounded to whole steps, and the record holds the rounded times. Raises ValueError
+    when two times fall on one step, when ``features`` are too few or not orthonormal, and
+    FloatingPointError on divergence.
+    """
+    check_time(time)
+    if not step > 0:
+        raise ValueError(f"step must be positive, got {step}")
+    beta, a, u = _together(model)
+    phi, shaken = _training_sets(beta, features, seed, samples, sets)
+    labels = (beta[..., None, None, :] @ phi.mT).mT + noise * shaken  # (*batch, set, sample, 1)
+    batch = (*beta.shape[:-1], sets)
+    weights = [w[..., None, None, :].expand(*batch, 1, w.shape[-1]) for w in (a, u)]
+    observe = {
+        "readout": lambda s: s.weights[0][..., 0, :],
+        "edge": lambda s: s.weights[1][..., 0, :],
+        "train_loss": State.losses,
+    }
+    record = torch.round(time / step).long()
+    seen = train(
+        weights,
+        phi.expand(*batch, *phi.shape[-2:]),
+        labels,
+        network=TreeNetwork(_parents(model.parent)),
+        rule=rule(step),
+        record=record,
+        observe=observe,
+    )
+    found = seen.require_finite().observed
+    time = record.to(beta) * step
+    return _growth(model, time, found["readout"], found["edge"], found["train_loss"])
+
+
+def plateau(
+    target: Float[Tensor, "*batch node"], parent: Parents | None = None
+) -> Float[Tensor, "*batch node"]:
+    """Path products P_v once ``target`` is learned from a balanced start; a chain if no ``parent``.
+
+    Solves p_v^2 = p_parent (beta_v^2 + sum of p_c over children), p = P^2, p_root = 1, by Newton's
+    method in ln p, which climbs to the only solution from any start. Nodes without a target at or
+    below them have P = 0. Raises RuntimeError if Newton's method does not settle.
+    """
+    parent = chain(target.shape[-1]) if parent is None else _parents(parent)
+    _, below = _shape(parent)
+    child = torch.zeros_like(below)  # [v, c] is 1 where c is a child of v
+    inner = [v for v, above in enumerate(parent) if above >= 0]
+    child[[parent[v] for v in inner], inner] = 1.0
+    child, power = child.to(target), target.square()
+    alive = (power @ below.to(target)) > 0
+    x = torch.zeros_like(target)
+    for _ in range(NEWTON):
+        p = torch.where(alive, x.exp(), 0.0)
+        handed = power + p @ child.mT  # what the path into v is worth
+        handed = torch.where(alive, handed, 1.0)
+        gap = torch.where(alive, 2 * x - x @ child - handed.log(), x)
+        flow = child * p[..., None, :] / handed[..., None]
+        slope = torch.where(alive[..., None], child.mT + flow, 0.0)
+        move = torch.linalg.solve(2 * torch.eye(len(parent)).to(x) - slope, gap[..., None])[..., 0]
+        x = x - move
+        if bool((move.abs() < 1e-13 * (1 + x.abs())).all()):
+            return torch.where(alive, (x / 2).exp(), 0.0)
+    raise RuntimeError(f"the plateau did not settle within {NEWTON} steps of Newton's method")
+
+
+def staircase(
+    target: Float[Tensor, "*batch node"], parent: Parents | None = None
+) -> Float[Tensor, "*batch node"]:
+    """Half-times over ln(1/eps), in the limit of a small balanced start of size eps.
+
+    A sleeping node grows exponentially once its parent is awake, at the rate |beta_v| P_parent on
+    the plateau of that moment, and wakes when it has grown by ln(1/eps). Infinite for nodes that
+    have no target, or hang on one that has none: there the wait is a power of 1/eps.
+    """
+    parent = chain(target.shape[-1]) if parent is None else _parents(parent)
+    above = torch.tensor(parent, device=target.device)
+    time, height = torch.full_like(target, torch.inf), torch.zeros_like(target)
+    awake, clock = torch.zeros_like(target, dtype=torch.bool), torch.zeros_like(target[..., :1])
+    for _ in parent:
+        P = plateau(torch.where(awake, target, 0.0), parent)
+        rate = target.abs() * torch.cat([P, torch.ones_like(clock)], -1)[..., above]  # root: 1
+        rate = torch.where(awake, 0.0, rate)
+        left = torch.where(rate > 0, (1 - height) / rate, torch.inf)
+        wait, next_up = left.min(-1, keepdim=True)
+        goes_on = wait.isfinite()
+        wait = torch.where(goes_on, wait, 0.0)
+        clock, height = clock + wait, height + rate * wait
+        wakes = torch.zeros_like(awake).scatter(-1, next_up, goes_on)
+        time, awake = torch.where(wakes, clock, time), awake | wakes
+    return time
+
+
+def half_time(model: Tree) -> Float[Tensor, "*batch node"]:
+    """Time at which each coefficient first reaches half its target; infinite for a target of 0.
+
+    Every problem runs on a clock of its own, which slows down for leaps and hurries over plateaus,
+    and ends on the crossing itself with the coefficient as the clock (Henon 1982). Good to seven
+    digits. Raises ValueError on edges of weight 0, and on coefficients that start above half or
+    with the wrong sign: all others do arrive.
+    """
+    beta, a, u = (x.double() for x in _together(model))
+    nodes, shape = beta.shape[-1], _shape(_parents(model.parent))
+    c = a * _products(shape, u)
+    if bool((u == 0).any()):
+        raise ValueError("edge must not be 0: nothing passes, and the wait may be infinite")
+    if bool(((c * beta < 0) | ((beta != 0) & (c.abs() >= beta.abs() / 2))).any()):
+        raise ValueError("coefficients must start between 0 and half the target, or never arrive")
+    state = torch.cat([a, u, torch.zeros_like(a[..., :1])], -1)
+    found, waiting = torch.full_like(beta, torch.inf), beta != 0
+    atol = _negligible(state)
+
+    per_target = torch.where(waiting, 1 / beta, 0.0)
+    never, one = torch.where(waiting, 0.0, 1.0), torch.ones_like(a[..., :1])
+
+    def rate(y: Tensor) -> Tensor:
+        a, u = y[..., :nodes], y[..., nodes:-1]
+        da, du, c = _flow(shape, beta, a, u)
+        pace = ((da * da + du * du) / (a * a + u * u)).sum(-1, keepdim=True).sqrt()
+        # a problem that has learned everything stops: on its own clock it would rest soon
+        least = torch.addcmul(never, c, per_target).amin(-1, keepdim=True)
+        return torch.cat([da, du, one], -1) * ((4.5 - 5 * least).clamp(0, 1) / pace)
+
+    for _ in range(STRETCHES):
+        path = _stiff(rate, state, atol)  # (*batch, point, state)
+        share = path[..., :nodes] * _products(shape, path[..., nodes:-1]) / beta[..., None, :]
+        arrived = waiting & (share[..., 1:, :] >= 0.5).any(-2)
+        if bool(arrived.any()):
+            found = torch.where(arrived, _crossing(shape, beta, path, share, arrived), found)
+        waiting, state = waiting & ~arrived, path[..., -1, :]
+        if not bool(waiting.any()):
+            return found.to(model.target)
+    raise RuntimeError("half-times were not reached: the start is too far from the target")
+
+
+def tangent_kernel(model: Tree) -> Float[Tensor, "*batch node node"]:
+    """Theta at the start, with dc/dt = Theta (beta - c): the kernel of the lazy limit.
+
+    Theta_vw = delta_vw P_v^2 + sum over edges e above both of c_v c_w / u_e^2.
+    """
+    _, a, u = _together(model)
+    _, below = _shape(_parents(model.parent))
+    u = torch.where(u == 0, ALMOST_ZERO, u)
+    P = products(model.parent, u)
+    through = (a * P)[..., :, None] * below.to(u) / u[..., None, :]  # dc_v / du_e
+    return torch.diag_embed(P.square()) + through @ through.mT
+
+
+def _products(shape: tuple[Tensor, Tensor], edge: Tensor) -> Tensor:
+    path, one = shape[0], torch.ones_like(edge[..., :1])
+    steps = torch.cat([edge, one], -1).index_select(-1, path.view(-1).to(edge.device))
+    return steps.view(*edge.shape[:-1], *path.shape).prod(-1)
+
+
+def _flow(shape: tuple[Tensor, Tensor], beta: Tensor, a: Tensor, u: Tensor) -> list[Tensor]:
+    """da/dt and du/dt on infinitely many samples, and the coefficients. No u may be exactly 0."""
+    P = _products(shape, u)
+    c = a * P
+    left = beta - c
+    return [left * P, (left * c) @ shape[1].to(u) / u, c]
+
+
+def _stiff(rate: Callable[[Tensor], Tensor], start: Tensor, atol: float) -> Tensor:
+    """States along a stretch. Learned nodes relax fast while others wait: LSODA, in bands."""
+
+    def flat_rate(s: float, y: np.ndarray) -> np.ndarray:
+        return rate(torch.from_numpy(y).to(start.device).view(start.shape)).cpu().numpy().ravel()
+
+    band = start.shape[-1] - 1  # problems do not meet
+    solution = solve_ivp(
+        flat_rate,
+        (0.0, STRETCH[-1]),
+        start.cpu().numpy().ravel(),
+        method="LSODA",
+        t_eval=STRETCH,
+        rtol=1e-9,
+        atol=atol,
+        lband=band,
+        uband=band,
+    )
+    if not solution.success:
+        raise RuntimeError(f"the integrator gave up: {solution.message}")
+    path = torch.from_numpy(solution.y.T.copy()).to(start)  # (point, batch * state)
+    return path.reshape(len(STRETCH), *start.shape).movedim(0, -2)
+
+
+def _crossing(
+    shape: tuple[Tensor, Tensor], beta: Tensor, path: Tensor, share: Tensor, arrived: Tensor
+) -> Tensor:
+    """Times at which coefficients are half their targets, from the last point before that.
+
+    With the coefficient of one node as the independent variable: one system per node.
+    """
+    nodes, beta = beta.shape[-1], beta[..., None, :]
+    before = (share[..., 1:, :] >= 0.5).int().argmax(-2)  # (*batch, node)
+    start = path.gather(-2, before[..., None].expand(*before.shape, path.shape[-1]))
+    missing = 0.5 - share.gather(-2, before[..., None, :])[..., 0, :]
+
+    def rate(s: Tensor, y: Tensor) -> Tensor:
+        a, u = y[..., :nodes], y[..., nodes:-1]
+        flow = tuple(_flow(shape, beta, a, u)[:2])
+        _, dc = torch.func.jvp(lambda a, u: a * _products(shape, u), (a, u), flow)
+        speed = (dc / beta).diagonal(dim1=-2, dim2=-1)[..., None]
+        whole = torch.cat([*flow, torch.ones_like(speed)], -1)
+        return torch.where(arrived[..., None], whole * missing[..., None] / speed, 0.0)
+
+    ends = solve(rate, start, torch.ones(1).to(start), rtol=1e-10, atol=_negligible(start))
+    return ends[..., 0, -1]
+
+
+def _training_sets(
+    beta: Tensor, features: Tensor | None, seed: int, samples: int, sets: int
+) -> tuple[Tensor, Tensor]:
+    """Features (set, sample, node) and standard noise (set, sample, 1) of every training set."""
+    nodes, where = beta.shape[-1], {"dtype": beta.dtype, "device": beta.device}
+    for name, value in (("samples", samples), ("sets", sets)):
+        if draws.whole_number(value, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    noise = draws.normal(seed, f"noise {samples}", sets, (samples, 1), **where)
+    if features is None:
+        return draws.normal(seed, f"features {samples}", sets, (samples, nodes), **where), noise
+    points = len(features)
+    if features.shape != (points, nodes) or points < samples:
+        raise ValueError(
+            f"features must have {samples} rows or more and {nodes} columns, "
+            f"got {tuple(features.shape)}"
+        )
+    gram = features.mT @ features / points
+    if not torch.allclose(gram, torch.eye(nodes).to(gram), atol=1e-5):
+        raise ValueError("features must be orthonormal over their rows, for then c is the loss")
+    order = draws.uniform(seed, f"points {samples}", sets, (points,), **where).argsort(-1)
+    return features[order[:, :samples]], noise
+
+
+def _growth(model: Tree, time: Tensor, a: Tensor, u: Tensor, train_loss=None) -> Growth:
+    beta = _together(model)[0][..., None, :]
+    beta = beta if train_loss is None else beta[..., None, :, :]  # the sets of an experiment
+    c = a * products(model.parent, u)
+    return Growth(time, c, a, u, 0.5 * (beta - c).square().sum(-1), train_loss)
+
+
+def _together(model: Tree) -> list[Tensor]:
+    """Target, readout and edge, with all axes of the batch."""
+    given = [model.target, model.readout, model.edge]
+    try:
+        return list(torch.broadcast_tensors(*given))
+    except RuntimeError:
+        shapes = [tuple(value.shape) for value in given]
+        raise ValueError(f"target, readout and edge must fit each other, got {shapes}") from None
+
+
+def _negligible(state: Tensor) -> float:
+    """An absolute tolerance that no weight of ``state``, however small at the start, can feel."""
+    smallest = float(torch.where(state.abs() <= ALMOST_ZERO, torch.inf, state.abs()).min())
+    return max(1e-12 * min(smallest, 1.0) ** 2, 1e-290) if math.isfinite(smallest) else 1e-12
+
+
+def _parents(parent: Parents) -> tuple[int, ...]:
+    """``parent`` as whole numbers; ValueError unless parents come before their children."""
+    parent = tuple(parent.tolist() if isinstance(parent, Tensor) else parent)
+    if not parent:
+        raise ValueError("parent must hold one node or more, got none")
+    for node, above in enumerate(parent):
+        if not -1 <= above < node:
+            raise ValueError(
+                f"parent of node {node} must be -1 or an earlier node, got {above}: "
+                "parents come before their children"
+            )
+    return parent
+
+
+@lru_cache(maxsize=64)
+def _shape(parent: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Nodes on the way to each node (node, depth), filled up with the number of nodes; and the
+    same as a matrix [v, e] of ones where e lies on the way to v."""
+    ways: list[list[int]] = []
+    for node, above in enumerate(parent):
+        ways.append((ways[above] if above >= 0 else []) + [node])
+    depth, nodes = max(map(len, ways)), len(parent)
+    path = torch.tensor([way + [nodes] * (depth - len(way)) for way in ways])
+    below = torch.zeros(nodes, nodes + 1, dtype=torch.float64).scatter(-1, path, 1.0)
+    return path, below[:, :-1].contiguous()
