@@ -60,7 +60,9 @@ def test_flows_worked_out_before():
     )
 
 
-@pytest.mark.parametrize("activation", SMOOTH + KINKED, ids=lambda f: getattr(f, "__name__", "leaky"))
+@pytest.mark.parametrize(
+    "activation", SMOOTH + KINKED, ids=lambda f: getattr(f, "__name__", "leaky")
+)
 def test_the_parallel_susceptibility_is_the_derivative_of_a_step(activation):
     network, h = WideNetwork(activation, 1.3, 0.4), 1e-4
     rise = step(network, KERNELS * (1 + h)) - step(network, KERNELS * (1 - h))
