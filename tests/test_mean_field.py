@@ -143,8 +143,9 @@ def test_without_responses_deep_kernels_grow_too_little(hidden_layers):
 def test_independence_of_a_linear_network_needs_no_sampling():
     model = MeanField(KERNEL, LABEL, RICHNESS, 3)
     few, many = (independent(model, 6, step=0.05, neurons=n, seed=n) for n in (40, 500))
-    for name in ("prediction", "feature", "gradient", "tangent"):
+    for name in ("prediction", "feature", "gradient", "tangent", "error"):
         close(getattr(few, name), getattr(many, name), 1e-7)
+    assert (few.error == 0).all()
     # a first layer without its echo, by hand: h(1) = u + K push r and z(1) = r + push.u
     push = 0.05 * RICHNESS[:, None] * LABEL
     kick = KERNEL @ push[..., None]
@@ -161,6 +162,10 @@ def test_one_hidden_layer_has_no_responses():
     close(found.feature, exact.feature, 0.02)
     close(found.gradient, exact.gradient, 0.03)
     close(found.tangent, exact.tangent, 0.04)
+
+
+def test_labels_alone_may_make_a_batch():
+    assert MeanField(KERNEL, torch.stack([LABEL, -LABEL, LABEL]), 1.0).batch == (3,)
 
 
 def test_independence_of_batches():

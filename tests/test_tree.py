@@ -402,6 +402,8 @@ def test_impossible_requests_are_refused():
     model = grown(chain(3), [1.0, 1.0, 1.0], 0.1)
     with pytest.raises(ValueError, match="sorted and non-negative"):
         theory(model, TIME.flip(0))
+    with pytest.raises(ValueError, match="sorted and non-negative"):
+        experiment(model, -TIME.flip(0), seed=0, samples=4, step=0.1)
     with pytest.raises(ValueError, match="edge must not be 0"):
         half_time(Tree(chain(3), TARGET[:3], READOUT[:3], 0 * EDGE[:3]))
     with pytest.raises(ValueError, match="between 0 and half"):
