@@ -15,6 +15,7 @@ from toymodels.numerics.rules import GradientFlow
 from toymodels.tree import (
     Tree,
     TreeNetwork,
+    _training_sets,
     balanced,
     chain,
     experiment,
@@ -396,6 +397,12 @@ def test_impossible_models_are_refused(change, what):
     given = {"parent": chain(3), "target": TARGET[:3], "readout": READOUT[:3], "edge": EDGE[:3]}
     with pytest.raises(ValueError, match=what):
         Tree(**{**given, **change})
+
+
+def test_training_sets_of_two_sizes_share_no_draws():
+    few, many = (_training_sets(TARGET[:3], None, 0, n, 4) for n in (5, 9))
+    for one, other in zip(few, many, strict=True):  # features, noise
+        assert not torch.isclose(one.flatten(1)[:, :5], other.flatten(1)[:, :5]).any()
 
 
 def test_impossible_requests_are_refused():
