@@ -69,11 +69,11 @@ def test_public_names_are_documented(stem):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "toymodels").rglob("*.py")), ids=str)
 def test_floors(path):
-    """numerics imports nothing above it, models never import page, page never imports models."""
+    """numerics is the ground; networks, limits and sweeps stand on it; models never import page."""
     room = path.relative_to(ROOT / "toymodels").parts[0]
     ours = {name for name in imports(path) if name.startswith("toymodels.")}
-    if room == "numerics":
-        assert all(name.startswith("toymodels.numerics") for name in ours)
+    if room in ("numerics", "networks", "limits", "sweeps"):
+        assert all(name.split(".")[1] in ("numerics", room) for name in ours)
     elif room == "page":
         assert all(name.startswith("toymodels.page") for name in ours)
     elif room != "exercises":
@@ -160,6 +160,12 @@ def test_claims_can_fail(stem):
         given = {keyword.arg for keyword in call.keywords}
         if "error" in given:
             assert "null" in given, f"{ast.unparse(call.args[0])}: what if the model were wrong?"
+
+
+@pytest.mark.parametrize("stem", MODELS)
+def test_chapters_use_the_door_of_a_room(stem):
+    code = "\n".join(CELL.findall(CHAPTERS[stem]))
+    assert not re.findall(r"toymodels\.(?:numerics|networks|limits|sweeps)\.\w+", code)
 
 
 @pytest.mark.parametrize("stem", MODELS)

@@ -21,13 +21,13 @@ from toymodels.data_separation import (
     theory,
     within_between,
 )
+from toymodels.limits.kernels import deeper_kernels
+from toymodels.networks.ensemble import train
+from toymodels.networks.loss import cross_entropy
+from toymodels.networks.network import Perceptron
+from toymodels.networks.parameterization import standard
+from toymodels.networks.rules import Adam
 from toymodels.numerics import draws
-from toymodels.numerics.ensemble import train
-from toymodels.numerics.loss import cross_entropy
-from toymodels.numerics.network import Perceptron
-from toymodels.numerics.parameterization import standard
-from toymodels.numerics.rules import Adam
-from toymodels.numerics.wide_kernels import deeper_kernels
 
 SLOPES = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
 START, END = torch.tensor([0]), torch.tensor([0, 6])

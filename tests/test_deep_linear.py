@@ -14,8 +14,8 @@ from toymodels.deep_linear import (
     theory,
     train_from,
 )
-from toymodels.numerics.ensemble import train
-from toymodels.numerics.rules import GradientFlow
+from toymodels.networks.ensemble import train
+from toymodels.networks.rules import GradientFlow
 
 TARGET = torch.tensor([[3.0, 2.0, 1.0], [4.0, 1.5, 0.5]], dtype=torch.float64)
 TIME = torch.linspace(0, 6, 50, dtype=torch.float64)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from toymodels.numerics import chunks, graph
+from toymodels.networks import chunks, graph
+from toymodels.networks.ensemble import State, train
+from toymodels.networks.loss import cross_entropy
+from toymodels.networks.network import Perceptron
+from toymodels.networks.rules import Adam, GradientDescent, GradientFlow, HeavyBall, WeightDecay
 from toymodels.numerics.draws import Stream, normal
-from toymodels.numerics.ensemble import State, train
-from toymodels.numerics.loss import cross_entropy
-from toymodels.numerics.network import Perceptron
-from toymodels.numerics.rules import Adam, GradientDescent, GradientFlow, HeavyBall, WeightDecay
 
 MEMBERS, STEPS = 3, 12
 WIDTHS = [4, 6, 5, 2]
@@ -324,7 +324,7 @@ def test_devices_agree(device, network, rule):
     def there(thing):
         return thing.to(device) if isinstance(thing, torch.Tensor) else thing
 
-    from toymodels.numerics.network import for_members
+    from toymodels.networks.network import for_members
 
     seen = train(
         [w.to(device) for w in start()],
@@ -531,7 +531,7 @@ def test_sound_training_passes_the_check():
 
 
 def test_long_training_shows_its_progress(capsys, monkeypatch):
-    monkeypatch.setattr("toymodels.numerics.ensemble.DELAY", 0)
+    monkeypatch.setattr("toymodels.networks.ensemble.DELAY", 0)
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     for progress, shown in ((None, True), (True, True), (False, False)):
         run(GradientDescent(0.1), progress=progress)

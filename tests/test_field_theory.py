@@ -6,8 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from toymodels.numerics.draws import normal
-from toymodels.numerics.field_theory import (
+from toymodels.limits.field_theory import (
     _Problem,
     _SampledLayer,
     linear,
@@ -15,6 +14,7 @@ from toymodels.numerics.field_theory import (
     one_hidden,
     sampled,
 )
+from toymodels.numerics.draws import normal
 
 DOUBLE = torch.float64
 ONE, Y = torch.ones(1, 1, dtype=DOUBLE), torch.ones(1, dtype=DOUBLE)

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 import toymodels
-from toymodels.numerics import fingerprint as module
-from toymodels.numerics.fingerprint import differences, fingerprint, packages
+from toymodels.sweeps import fingerprint as module
+from toymodels.sweeps.fingerprint import differences, fingerprint, packages
 
 NUMBERS = count()
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from toymodels.limits import field_theory
 from toymodels.mean_field import (
     Growth,
     MeanField,
@@ -17,7 +18,6 @@ from toymodels.mean_field import (
     static,
     theory,
 )
-from toymodels.numerics import field_theory
 
 DOUBLE = torch.float64
 ONE, Y = torch.ones(1, 1, dtype=DOUBLE), torch.ones(1, dtype=DOUBLE)

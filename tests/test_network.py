@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from toymodels.numerics.activation import LeakyReLU, activate
+from toymodels.networks.activation import LeakyReLU, activate
+from toymodels.networks.loss import cross_entropy, slope, squared_error
+from toymodels.networks.network import AutogradGradient, Perceptron, PlainGradient, for_members
 from toymodels.numerics.draws import Stream, normal
-from toymodels.numerics.loss import cross_entropy, slope, squared_error
-from toymodels.numerics.network import AutogradGradient, Perceptron, PlainGradient, for_members
 
 MEMBERS, SAMPLES = 3, 8
 WIDTHS = [4, 6, 6, 2]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from toymodels.numerics.ensemble import train
-from toymodels.numerics.rules import HeavyBall
+from toymodels.networks.ensemble import train
+from toymodels.networks.rules import HeavyBall
 from toymodels.oscillator import (
     Motion,
     Oscillator,

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from toymodels.networks.ensemble import State, train
+from toymodels.networks.network import Perceptron
+from toymodels.networks.parameterization import mean_field, residual, standard, tangent
+from toymodels.networks.rules import GradientDescent
 from toymodels.numerics.draws import normal
-from toymodels.numerics.ensemble import State, train
-from toymodels.numerics.network import Perceptron
-from toymodels.numerics.parameterization import mean_field, residual, standard, tangent
-from toymodels.numerics.rules import GradientDescent
 
 INPUTS = normal(0, "inputs", 1, (3, 6))[0]
 

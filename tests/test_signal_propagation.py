@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from toymodels.numerics.activation import LeakyReLU
+from toymodels.networks.activation import LeakyReLU
 from toymodels.signal_propagation import (
     WideNetwork,
     critical_point,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toymodels.numerics.store import Store
+from toymodels.sweeps.store import Store
 
 CODE = {"function": "f 1", "torch": "2"}
 POINT = {"width": 3, "rate": 0.1, "rule": "flow", "biased": True}

@@ -19,10 +19,10 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from toymodels.numerics import draws
-from toymodels.numerics import sweep as module
-from toymodels.numerics.fingerprint import packages
-from toymodels.numerics.store import Store
-from toymodels.numerics.sweep import sweep
+from toymodels.sweeps import grid as module
+from toymodels.sweeps.fingerprint import packages
+from toymodels.sweeps.grid import sweep
+from toymodels.sweeps.store import Store
 
 PATIENCE = 120  # seconds after which a test gives up; the machine may be busy
 POINTS = range(6)

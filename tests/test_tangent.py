@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from toymodels.numerics import tangent
+from toymodels.networks import tangent
+from toymodels.networks.network import Perceptron
+from toymodels.networks.parameterization import tangent as tangent_parameterization
+from toymodels.networks.tangent import feature_kernels, tangent_kernel
 from toymodels.numerics.draws import normal
-from toymodels.numerics.network import Perceptron
-from toymodels.numerics.parameterization import tangent as tangent_parameterization
-from toymodels.numerics.tangent import feature_kernels, tangent_kernel
 
 MEMBERS = 3
 WIDTHS = [4, 6, 5, 2]

@@ -9,9 +9,9 @@ from scipy.integrate import quad
 from toymodels import deep_linear
 from toymodels.kernel_regression import KernelRegression
 from toymodels.kernel_regression import experiment as fit_ridge
+from toymodels.networks.ensemble import train
+from toymodels.networks.rules import GradientFlow
 from toymodels.numerics import draws
-from toymodels.numerics.ensemble import train
-from toymodels.numerics.rules import GradientFlow
 from toymodels.tree import (
     Tree,
     TreeNetwork,

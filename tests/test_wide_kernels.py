@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 import torch
 
-from toymodels.numerics import wide_kernels as module
-from toymodels.numerics.wide_kernels import deeper_kernels, wide_kernels
+from toymodels.limits import kernels as module
+from toymodels.limits.kernels import deeper_kernels, wide_kernels
 
 DOUBLE = torch.float64
 F = torch.nn.functional

@@ -26,7 +26,7 @@ from toymodels.data_separation import (
     standardized,
 )
 from toymodels.numerics import draws
-from toymodels.numerics.fingerprint import packages
+from toymodels.sweeps.fingerprint import packages
 
 SEED, NETWORKS, STEPS, SAMPLES = 7, 10, 250, 400
 SLOPES = [0.0, 0.25, 0.5, 0.75, 1.0]

@@ -27,13 +27,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from toymodels.networks.activation import LeakyReLU
+from toymodels.networks.ensemble import State, train
+from toymodels.networks.loss import cross_entropy
+from toymodels.networks.network import Moments, Perceptron
+from toymodels.networks.parameterization import standard
+from toymodels.networks.rules import Adam
 from toymodels.numerics import draws
-from toymodels.numerics.activation import LeakyReLU
-from toymodels.numerics.ensemble import State, train
-from toymodels.numerics.loss import cross_entropy
-from toymodels.numerics.network import Moments, Perceptron
-from toymodels.numerics.parameterization import standard
-from toymodels.numerics.rules import Adam
 
 Number = float | int | Tensor  # a tensor holds a value for each cell of a diagram, (*batch,)
 AT_ONCE = 32  # networks in a chunk: gradients of normalized layers cost their calls, not the cache

@@ -24,11 +24,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from toymodels.networks.ensemble import State, train
+from toymodels.networks.network import Weights
+from toymodels.networks.rules import GradientDescent, Rule
 from toymodels.numerics import draws
-from toymodels.numerics.ensemble import State, train
 from toymodels.numerics.integrate import check_time, solve
-from toymodels.numerics.network import Weights
-from toymodels.numerics.rules import GradientDescent, Rule
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from toymodels.numerics import draws, field_theory
-from toymodels.numerics.activation import Activation, activate, spread
-from toymodels.numerics.ensemble import State, Training, train
-from toymodels.numerics.network import Perceptron
-from toymodels.numerics.parameterization import mean_field
-from toymodels.numerics.rules import GradientDescent
-from toymodels.numerics.wide_kernels import deeper_kernels
+from toymodels.limits import field_theory
+from toymodels.limits.kernels import deeper_kernels
+from toymodels.networks.activation import Activation, activate, spread
+from toymodels.networks.ensemble import State, Training, train
+from toymodels.networks.network import Perceptron
+from toymodels.networks.parameterization import mean_field
+from toymodels.networks.rules import GradientDescent
+from toymodels.numerics import draws
 
 JITTER = 1e-10  # relative to a variance: nothing that drawn neurons could resolve
 

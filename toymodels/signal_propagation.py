@@ -21,11 +21,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from toymodels.networks.activation import Activation, activate
+from toymodels.networks.network import Perceptron
 from toymodels.numerics import draws
-from toymodels.numerics.activation import Activation, activate
 from toymodels.numerics.expectation import average, pair_average
 from toymodels.numerics.fixed_point import solve
-from toymodels.numerics.network import Perceptron
 
 Number = float | int
 SMALLEST, LARGEST = 1e-290, 1e290  # kernels: beyond, their squares or inverses leave the doubles

@@ -28,10 +28,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from toymodels.networks.ensemble import train
+from toymodels.networks.rules import GradientDescent
 from toymodels.numerics import draws
-from toymodels.numerics.ensemble import train
 from toymodels.numerics.integrate import check_time, solve
-from toymodels.numerics.rules import GradientDescent
 
 NUMBERS = 1 << 21  # features looked at together when a path is read off: 16 MB
 DIGITS = 56  # of the 64 bits of a random number, those that become signs

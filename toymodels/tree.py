@@ -31,10 +31,10 @@ from jaxtyping import Float, Int
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+from toymodels.networks.ensemble import State, train
+from toymodels.networks.rules import GradientDescent, Rule
 from toymodels.numerics import draws
-from toymodels.numerics.ensemble import State, train
 from toymodels.numerics.integrate import check_time, solve
-from toymodels.numerics.rules import GradientDescent, Rule
 
 Parents = Sequence[int] | Int[Tensor, " node"]
 # stands for an edge weight of exactly 0, so that P / u keeps its limit: floats have no scale

@@ -4,10 +4,11 @@ import torch
 
 from benchmarks.chapters import CHAPTERS
 from benchmarks.entrants.with_torch import tensors, trained
-from toymodels.numerics import ensemble, integrate
-from toymodels.numerics.network import Perceptron
-from toymodels.numerics.rules import GradientDescent
-from toymodels.numerics.wide_kernels import wide_kernels
+from toymodels.limits.kernels import wide_kernels
+from toymodels.networks import ensemble
+from toymodels.networks.network import Perceptron
+from toymodels.networks.rules import GradientDescent
+from toymodels.numerics import integrate
 
 LIBRARIES = ("torch", "numpy", "scipy")
 torch.set_num_threads(1)

@@ -19,12 +19,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from toymodels.numerics.activation import spread
-from toymodels.numerics.chunks import chunk_size
-from toymodels.numerics.draws import Stream, whole_number
-from toymodels.numerics.graph import Repeat
-from toymodels.numerics.loss import Loss, squared_error
-from toymodels.numerics.network import (
+from toymodels.networks.activation import spread
+from toymodels.networks.chunks import chunk_size
+from toymodels.networks.graph import Repeat
+from toymodels.networks.loss import Loss, squared_error
+from toymodels.networks.network import (
     AutogradGradient,
     Network,
     Perceptron,
@@ -32,8 +31,9 @@ from toymodels.numerics.network import (
     Weights,
     for_members,
 )
-from toymodels.numerics.rules import Rule
-from toymodels.numerics.tangent import feature_kernels, tangent_kernel
+from toymodels.networks.rules import Rule
+from toymodels.networks.tangent import feature_kernels, tangent_kernel
+from toymodels.numerics.draws import Stream, whole_number
 
 Samples = tuple[Tensor, Tensor]
 DELAY = 3  # seconds of work before a progress bar appears

@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toymodels.numerics.activation import Activation, activate, spread
+from toymodels.networks.activation import Activation, activate, spread
+from toymodels.networks.loss import Loss, slope
 from toymodels.numerics.draws import Stream
-from toymodels.numerics.loss import Loss, slope
 
 Weights = Sequence[Tensor]
 Network = Callable[[Weights, Tensor], Tensor]

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toymodels.numerics.chunks import room
-from toymodels.numerics.network import Network, Perceptron, Weights, for_members
+from toymodels.networks.chunks import room
+from toymodels.networks.network import Network, Perceptron, Weights, for_members
 
 
 def tangent_kernel(

@@ -151,9 +151,11 @@ def _in_blocks(
             k = k.mul_(scale).add_(offset)
             theta.mul_(slope.mul_(scale)).add_(k)
         for whole, part in ((nngp, k), (tangent, theta)):
-            whole[..., block, rest] = part
-            if symmetric:
+            if symmetric:  # by construction: a product X X^T is so only up to rounding
+                square = part[..., : part.shape[-2]]
+                square.copy_(square.triu() + square.triu(1).mT)
                 whole[..., rest, block] = part.mT
+            whole[..., block, rest] = part
     return WideKernels(nngp, tangent)
 
 

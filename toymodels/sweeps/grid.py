@@ -29,8 +29,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from toymodels.numerics.draws import whole_number
-from toymodels.numerics.fingerprint import differences, fingerprint, packages
-from toymodels.numerics.store import Fields, Point, Store
+from toymodels.sweeps.fingerprint import differences, fingerprint, packages
+from toymodels.sweeps.store import Fields, Point, Store
 
 Outcome = tuple[int, Fields, str]  # number of the point, its result, what went wrong if it did
 

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from toymodels.numerics.fingerprint import differences
+from toymodels.sweeps.fingerprint import differences
 
 Point = dict[str, bool | int | float | str]
 Fields = dict[str, np.ndarray]

@@ -13,8 +13,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from toymodels.numerics.activation import spread
-from toymodels.numerics.network import Weights
+from toymodels.networks.activation import spread
+from toymodels.networks.network import Weights
 
 Gradient = Callable[[Weights], list[Tensor]]
 Step = float | Tensor | Sequence[float | Tensor]

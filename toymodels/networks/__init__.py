@@ -1,0 +1,24 @@
+"""Networks: stacks of many, how they are scaled, how they learn and what is seen inside them."""
+
+from toymodels.networks import parameterization
+from toymodels.networks.activation import LeakyReLU
+from toymodels.networks.ensemble import State, Training, train
+from toymodels.networks.network import Perceptron
+from toymodels.networks.rules import Adam, GradientDescent, GradientFlow, HeavyBall, WeightDecay
+from toymodels.networks.tangent import feature_kernels, tangent_kernel
+
+__all__ = [
+    "Adam",
+    "GradientDescent",
+    "GradientFlow",
+    "HeavyBall",
+    "LeakyReLU",
+    "Perceptron",
+    "State",
+    "Training",
+    "WeightDecay",
+    "feature_kernels",
+    "parameterization",
+    "tangent_kernel",
+    "train",
+]
