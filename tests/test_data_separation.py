@@ -9,6 +9,7 @@ from torch import nn
 
 from tools.figures_full import clouds
 from toymodels.data_separation import (
+    STORED,
     Classifier,
     Data,
     LoadCurve,
@@ -327,7 +328,7 @@ def test_the_stored_diagram_says_where_it_comes_from_and_can_be_made_again():
     full = stored()
     origin = full.origin
     assert origin["script"] == "tools/figures_full.py" and len(origin["date"]) == 10
-    assert {"python", "torch", "numpy"} <= set(origin["versions"])
+    assert {"python", "torch", "numpy"} <= set(origin)
     assert origin["networks"] == 8 * 5 * 6 * 10
     cells = [curve.test_accuracy.shape for x in full.curves.values() for curve in x.values()]
     assert cells == [(5, 6, 10)] * 8
@@ -340,6 +341,18 @@ def test_the_stored_diagram_says_where_it_comes_from_and_can_be_made_again():
     for name, drift in {"separation": 0.1, "test_separation": 0.1, "test_accuracy": 0.03}.items():
         found, kept = getattr(again, name)[:, 0].double(), getattr(then, name)[0, 0, :2]
         torch.testing.assert_close(found, kept, atol=drift, rtol=0)
+
+
+def test_a_damaged_file_of_the_stored_diagram_is_refused(tmp_path):
+    for file in STORED.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert stored(tmp_path).origin == stored().origin
+    spoilt = next(tmp_path.glob("*.point"))
+    data = bytearray(spoilt.read_bytes())
+    data[-1] ^= 1
+    spoilt.write_bytes(data)
+    with pytest.raises(ValueError, match="must have the checksum"):
+        stored(tmp_path)
 
 
 # ---- bad input -----------------------------------------------------------------------------------

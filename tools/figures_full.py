@@ -3,13 +3,12 @@
 usage: python -m tools.figures_full
 
 Eight diagrams, two sets of data times four kinds of noise, each one stack of networks (batch size:
-one stack for each size). About ten minutes on one core. The result goes into the package, so that
-a notebook finds it wherever it runs; its line ``origin`` names this script, the seed and the day.
+one stack for each size). About ten minutes on one core. They go into the package, so that a
+notebook finds them wherever it runs, as a store like that of a sweep: the header of each diagram
+names this script, the seed, the versions and the day. Those that are there of the same code stay.
 """
 
-import json
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from toymodels.data_separation import (
 )
 from toymodels.numerics import draws
 from toymodels.sweeps.fingerprint import packages
+from toymodels.sweeps.store import Fields, Store
 
 SEED, NETWORKS, STEPS, SAMPLES = 7, 10, 250, 400
 SLOPES = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -55,26 +55,23 @@ def clouds() -> Data:
     )  # fmt: skip
 
 
-def main() -> None:
-    torch.set_num_threads(1)
+def trained(samples: Data, noise: str) -> Fields:
+    """One diagram at the end of training; three digits of the separations will do."""
     model = Classifier(slope=torch.tensor(SLOPES), **NETWORK)
-    arrays, start = {}, time.process_time()
-    for data, samples in {"clusters": clouds(), "digits": digits()}.items():
-        for noise, values in NOISE.items():
-            axes = dict.fromkeys(FIELDS.get(noise, (noise,)), torch.tensor(values))
-            record = torch.tensor([STEPS])
-            seen = diagram(model, samples, axes, seed=SEED, networks=NETWORKS, record=record)
-            for name in MEASURED:
-                kind = np.float16 if "separation" in name else np.float32  # three digits will do
-                last = getattr(seen, name).select(3, -1)
-                arrays[f"{data}/{noise}/{name}"] = last.numpy().astype(kind)
-            spent = time.process_time() - start
-            print(f"{data}, {noise}: {spent:.0f} s of processor time", flush=True)
-    origin = {
+    axes = dict.fromkeys(FIELDS.get(noise, (noise,)), torch.tensor(NOISE[noise]))
+    record = torch.tensor([STEPS])
+    seen = diagram(model, samples, axes, seed=SEED, networks=NETWORKS, record=record)
+    last = {name: getattr(seen, name).select(3, -1).numpy() for name in MEASURED}
+    kinds = {name: np.float16 if "separation" in name else np.float32 for name in MEASURED}
+    return {name: last[name].astype(kinds[name]) for name in MEASURED}
+
+
+def origin() -> dict:
+    """What the header of each diagram says of it."""
+    return {
         "script": Path(__file__).relative_to(Path(__file__).parents[1]).as_posix(),
         "seed": SEED,
-        "date": datetime.now(UTC).date().isoformat(),
-        "versions": packages(),
+        **packages(),
         "networks": len(SLOPES) * NETWORKS * sum(map(len, NOISE.values())) * 2,
         "per_cell": NETWORKS,
         "steps": STEPS,
@@ -84,9 +81,19 @@ def main() -> None:
         "slope": SLOPES,
         "noise": NOISE,
     }
-    STORED.parent.mkdir(exist_ok=True)
-    np.savez_compressed(STORED, origin=json.dumps(origin), **arrays)
-    print(f"{STORED.name}: {STORED.stat().st_size / 1000:.0f} kB")
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    store, start = Store(STORED, origin()), time.process_time()
+    store.open(on_change="recompute")
+    for data, samples in {"clusters": clouds(), "digits": digits()}.items():
+        for noise in NOISE:
+            point = {"data": data, "noise": noise}
+            if store.load(point) is None:
+                store.save(point, trained(samples, noise))
+            spent = time.process_time() - start
+            print(f"{data}, {noise}: {spent:.0f} s of processor time", flush=True)
 
 
 if __name__ == "__main__":

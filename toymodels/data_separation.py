@@ -16,13 +16,11 @@ Source: Shi, Pan & Dokmanic (2025), arXiv:2407.19353; He & Su (2023), arXiv:2210
 of leaky units follow from Cho & Saul (2009).
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -34,6 +32,7 @@ from toymodels.networks.network import Moments, Perceptron
 from toymodels.networks.parameterization import standard
 from toymodels.networks.rules import Adam
 from toymodels.numerics import draws
+from toymodels.sweeps.store import read
 
 Number = float | int | Tensor  # a tensor holds a value for each cell of a diagram, (*batch,)
 AT_ONCE = 32  # networks in a chunk: gradients of normalized layers cost their calls, not the cache
@@ -46,7 +45,7 @@ RANGES = {  # of every number per cell: at least, at most
     "label_noise": (0.0, 1e3),
 }
 MEASURED = ("separation", "test_separation", "train_accuracy", "test_accuracy")
-STORED = Path(__file__).parent / "results" / "data_separation-full.npz"
+STORED = Path(__file__).parent / "results" / "data_separation"
 
 
 @dataclass(frozen=True)
@@ -250,20 +249,16 @@ class Stored:
     curves: dict[str, dict[str, LoadCurve]]  # by data and kind of noise, (slope, value, network)
 
 
-def stored(path: Path = STORED) -> Stored:
-    """What ``tools/figures_full.py`` computed last."""
-    with np.load(path) as file:
-        origin = json.loads(str(file["origin"]))
-        curves = {}
-        for data in origin["data"]:
-            curves[data] = {}
-            for noise in origin["noise"]:
-                parts = {
-                    name: torch.from_numpy(file[f"{data}/{noise}/{name}"]).double()
-                    for name in MEASURED
-                }
-                layers = torch.arange(parts["separation"].shape[-1])
-                curves[data][noise] = LoadCurve(layers, **parts)
+def stored(folder: Path = STORED) -> Stored:
+    """What ``tools/figures_full.py`` computed last. Raises ValueError on a damaged file."""
+    origin, curves = {}, {}
+    for file in sorted(folder.glob("*.point")):
+        header, fields = read(file)
+        parts = {name: torch.from_numpy(array).double() for name, array in fields.items()}
+        layers = torch.arange(parts["separation"].shape[-1])
+        point = header["point"]
+        curves.setdefault(point["data"], {})[point["noise"]] = LoadCurve(layers, **parts)
+        origin = header["code"] | {"date": header["date"]}
     return Stored(origin, curves)
 
 
