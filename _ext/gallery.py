@@ -13,7 +13,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from . import book, execution, tables
+from . import bindings, book, execution, tables
 
 ENTRY = {"figure", "paper", "section", "agrees", "differs"}
 OWN = "our own"
@@ -122,7 +122,11 @@ class FigureGallery(FigurePage):
         number = tables.label_link(self.env.docname, figure.name, "Fig. %s")
         where = "" if not entry["section"] else f", {entry['section']}"
         source = self.text(f"{self.paper(entry)}{where}")
-        words = [nodes.paragraph("", "", number), *self.text(figure.caption), *source]
+        words = [
+            nodes.paragraph("", "", number),
+            *self.text(bindings.plain(figure.caption)),
+            *source,
+        ]
         return nodes.container("", link, *words, classes=["gallery-card"])
 
 

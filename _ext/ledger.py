@@ -11,24 +11,15 @@ from sphinx.util.docutils import SphinxDirective
 
 from toymodels.page.claim import MIME, Record
 
-from . import book, execution, tables
+from . import book, execution, records, tables
 
 HEAD = ["Claim", "Predicted", "Measured", "Deviation", "Allowed", "n", "Seeds", "Source"]
 
 
-def records(page: str) -> list[dict]:
-    """The claims that an executed page left in its outputs, in order."""
-    return [
-        dict(output["data"][MIME])
-        for cell in execution.get(page).notebook.cells
-        for output in cell.get("outputs", [])
-        if MIME in output.get("data", {})
-    ]
-
-
 def all_records() -> dict[str, list[dict]]:
     """The claims of every page that makes some. A chapter without claims is an error."""
-    found = {page: records(page) for page in book.pages() if book.has_code(page)}
+    code = [page for page in book.pages() if book.has_code(page)]
+    found = {page: records.claims(execution.get(page).notebook) for page in code}
     silent = [page for page in book.chapters() if not found.get(page)]
     if silent:
         raise LookupError(f"no claim was executed in {', '.join(silent)}")

@@ -1,18 +1,34 @@
-"""Every number in the prose is a claim that the chapter executed, or an exception with a reason.
+"""Every number in the prose names the claim that states it, or is marked as part of the set-up.
 
-An exception is a MyST comment line, invisible in the book:
+A chapter that does not do so yet stands in UNCONVERTED. There a number must be in some claim, or in
+an exception, a MyST comment line that is invisible in the book:
 
     % numbers: 2 two layers; 0.5 half of the target -- these define the set-up
 """
 
+import dataclasses
 import json
 import re
 from pathlib import Path
 
 import pytest
-from chapter_text import Numeral, numerals, plain, prose, stated
+from chapter_text import prose
+
+from _ext import bindings, book
+from _ext.numerals import Numeral, marked, numerals, plain, stated
 
 ROOT = Path(__file__).parents[1]
+UNCONVERTED = [
+    "data_separation",
+    "deep_linear",
+    "kernel_regression",
+    "mean_field",
+    "oscillator",
+    "signal_propagation",
+    "spring_block",
+    "tower",
+    "tree",
+]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.md"))
 MIME = "application/vnd.toymodels.claim+json"
 EXCEPTION = re.compile(r"^% *numbers:(.*)$", re.M)
@@ -61,7 +77,7 @@ def same(a: Numeral, b: Numeral) -> bool:
 
 def problems(text: str, values: list[float]) -> list[str]:
     """What keeps the numbers of a chapter from being true by construction."""
-    written = numerals(prose(text))
+    written = unmarked(text)
     excepted, wrong = exceptions(text)
     for numeral in written:
         if any(same(numeral, other) for other in excepted):
@@ -75,14 +91,51 @@ def problems(text: str, values: list[float]) -> list[str]:
     return wrong
 
 
+def unmarked(text: str) -> list[Numeral]:
+    """The numerals of the prose outside of the roles num and given."""
+    return numerals(prose(bindings.ROLE.sub(" ", text)))
+
+
+@pytest.mark.parametrize("page", book.pages())
+def test_marked_numbers_are_what_they_name(page):
+    text = book.source(page).read_text("utf8")
+    assert not (wrong := bindings.problems(text, page, bindings.stored)), "\n".join(wrong)
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
-def test_numbers_of_the_prose_are_claimed(chapter):
+def test_every_number_of_the_prose_is_marked(chapter):
+    text = chapter.read_text("utf8")
+    if chapter.stem not in UNCONVERTED:
+        loose = [f"{n.text}: ... {n.context} ..." for n in unmarked(text)]
+        assert not loose, "no role num or given:\n" + "\n".join(loose)
+        assert not EXCEPTION.findall(text), "exceptions are given, at their place"
+        return
     notebook = ROOT / "notebooks" / f"{chapter.stem}.ipynb"
     assert notebook.exists(), f"notebooks/{notebook.name} is missing: `make notebooks`"
     values = recorded(json.loads(notebook.read_text("utf8")))
     assert values, f"notebooks/{notebook.name} holds no executed claim: `make notebooks`"
-    wrong = problems(chapter.read_text("utf8"), values)
+    wrong = problems(text, values)
     assert not wrong, "\n".join(wrong)
+
+
+def with_other_last_digits(binding: bindings.Binding):
+    """The binding with the last digit of each numeral replaced by each other digit."""
+    text = plain(binding.text)
+    for numeral in marked(text):
+        start = text.rindex(numeral.text)
+        last = start + re.match(r"[-+]?\d+(?:\.\d+)?", numeral.text).end() - 1
+        for digit in set("0123456789") - {text[last]}:
+            yield dataclasses.replace(binding, text=text[:last] + digit + text[last + 1 :])
+
+
+@pytest.mark.parametrize("page", book.pages())
+def test_a_change_of_any_last_digit_is_caught(page):
+    text = book.source(page).read_text("utf8")
+    for role in bindings.ROLE.finditer(text):
+        if role["role"] == "num":
+            for changed in with_other_last_digits(bindings.parse(role["content"], page)):
+                with pytest.raises(ValueError, match=" is not "):
+                    bindings.check(changed, bindings.stored)
 
 
 @pytest.mark.parametrize(

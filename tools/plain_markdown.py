@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from posixpath import dirname, join, normpath
 
-from _ext import book
+from _ext import bindings, book
 from tools import citations, myst
 from tools.labels import Label
 
@@ -84,6 +84,8 @@ class Page:
         text, target = myst.explicit(content)
         if role == "math":
             return f"${content}$"
+        if role in ("num", "given"):
+            return bindings.shown(content)
         if role in ("term", "abbr"):
             return text or target
         if role == "doc":
