@@ -64,7 +64,7 @@ def test_whole_numbers_are_whole(value):
     ("call", "what"),
     [
         (lambda: normal(-1, "w", 1, (1,)), "seed must be a non-negative whole number, got -1"),
-        (lambda: normal(True, "w", 1, (1,)), "seed must be a non-negative whole number, got True"),
+        (lambda: normal(True, "w", 1, (1,)), "seed must be a whole number, got True"),
         (lambda: normal(0, "w", -2, (1,)), "members must be a non-negative whole number"),
         (lambda: uniform(0, "w", 1, (1,), first=-3), "first must be a non-negative whole number"),
         (lambda: integers(0, "w", 1, (1,), high=0), "high must be at least 1"),

@@ -28,7 +28,8 @@ from toymodels.networks.ensemble import State, train
 from toymodels.networks.network import Weights
 from toymodels.networks.rules import GradientDescent, Rule
 from toymodels.numerics import draws
-from toymodels.numerics.integrate import check_time, solve
+from toymodels.numerics.clock import check_time
+from toymodels.numerics.integrate import solve
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from toymodels.numerics import draws
-from toymodels.numerics.integrate import check_time, solve
+from toymodels.numerics.clock import check_time
+from toymodels.numerics.integrate import solve
 
 Number = float | int | Tensor  # a tensor holds a value for each of many chains, shape (*batch,)
 AT_ONCE = 16  # steps whose random forces are drawn together: small draws cost mostly their calls

@@ -31,7 +31,8 @@ from torch.nn.functional import embedding
 from toymodels.networks.ensemble import train
 from toymodels.networks.rules import GradientDescent
 from toymodels.numerics import draws
-from toymodels.numerics.integrate import check_time, solve
+from toymodels.numerics.clock import check_time
+from toymodels.numerics.integrate import solve
 
 NUMBERS = 1 << 21  # features looked at together when a path is read off: 16 MB
 DIGITS = 56  # of the 64 bits of a random number, those that become signs

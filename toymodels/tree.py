@@ -34,7 +34,8 @@ from torch import Tensor
 from toymodels.networks.ensemble import State, train
 from toymodels.networks.rules import GradientDescent, Rule
 from toymodels.numerics import draws
-from toymodels.numerics.integrate import check_time, solve
+from toymodels.numerics.clock import check_time
+from toymodels.numerics.integrate import solve
 
 Parents = Sequence[int] | Int[Tensor, " node"]
 # stands for an edge weight of exactly 0, so that P / u keeps its limit: floats have no scale

@@ -7,18 +7,25 @@ are its key, the member its counter.
     purpose   a word such as "weights" or "noise"; two purposes are independent streams
     first     number of the first member, so that a chunk can be drawn without its predecessors
 
+TOYMODELS_SEED_SHIFT, an environment variable, is added to every seed: what a chapter says should
+hold for other draws too, and ``make robustness`` looks.
+
 ``normal``, ``uniform`` and ``integers`` draw what a model starts from. A ``Stream`` gives fresh
 draws at every step of a long training, in plain tensor operations: on any device, inside a CUDA
 graph, and again the same for a member in any company.
 """
 
+import os
 from collections.abc import Callable
 from math import prod
+from operator import index
 from zlib import crc32
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from toymodels.numerics.door import door
 
 # increment and multipliers of SplitMix64 (Steele, Lea & Flood 2014), as signed numbers
 STRIDE = 0x9E3779B97F4A7C15 - 2**64
@@ -26,6 +33,7 @@ FIRST_MIX = 0xBF58476D1CE4E5B9 - 2**64
 SECOND_MIX = 0x94D049BB133111EB - 2**64
 
 
+@door(origin="experiment")
 def normal(
     seed: int,
     purpose: str,
@@ -46,6 +54,7 @@ def normal(
     ).to(device=device, dtype=dtype)
 
 
+@door(origin="experiment")
 def uniform(
     seed: int,
     purpose: str,
@@ -62,6 +71,7 @@ def uniform(
     )
 
 
+@door(origin="experiment")
 def integers(
     seed: int,
     purpose: str,
@@ -166,10 +176,14 @@ def _shifted(bits: Tensor, places: int) -> Tensor:
 
 
 def whole_number(value: object, name: str) -> int:
-    """``value`` itself if it is a non-negative whole number; a ValueError says so if not."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    """``value`` if it is a non-negative whole number; a ValueError says so if not."""
+    try:
+        whole = index(value)  # NumPy's whole numbers and tensors that hold one, too
+    except TypeError:
+        whole = -1
+    if isinstance(value, bool) or whole < 0:
         raise ValueError(f"{name} must be a non-negative whole number, got {value!r}")
-    return value
+    return whole
 
 
 def _stack(
@@ -180,8 +194,9 @@ def _stack(
     first: int,
     shape: tuple[int, ...],
 ) -> Tensor:
-    whole_number(members, "members"), whole_number(first, "first")
-    key = [whole_number(seed, "seed"), crc32(purpose.encode())]
+    members, first = whole_number(members, "members"), whole_number(first, "first")
+    shift = int(os.environ.get("TOYMODELS_SEED_SHIFT", 0))
+    key = [whole_number(seed, "seed") + shift, crc32(purpose.encode())]
     streams = (
         np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, member]))
         for member in range(first, first + members)

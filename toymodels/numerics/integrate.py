@@ -13,6 +13,8 @@ from jaxtyping import Float
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+from toymodels.numerics.clock import check_time
+
 Rate = Callable[[Tensor, Tensor], Tensor]  # (time, state[*batch, state]) -> d state / d time
 
 
@@ -58,13 +60,3 @@ def solve(
         raise RuntimeError(f"the integrator gave up before t = {span:g}: {solution.message}")
     states = torch.from_numpy(solution.y.T.copy()).to(start)  # (distinct time, batch * state)
     return states[torch.from_numpy(where)].reshape(len(time), *shape).movedim(0, -2)
-
-
-def check_time(time: Tensor) -> None:
-    """Refuse a time axis that is empty, negative, unsorted or not finite."""
-    if time.ndim != 1 or len(time) == 0:
-        raise ValueError(f"time must be one axis with entries, got shape {tuple(time.shape)}")
-    if not bool(torch.isfinite(time).all()):
-        raise ValueError("time must be finite, got NaN or infinity")
-    if float(time[0]) < 0 or bool((time.diff() < 0).any()):
-        raise ValueError("time must be sorted and non-negative: the start is at time 0")

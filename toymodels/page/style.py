@@ -2,7 +2,11 @@
 
 from matplotlib import cycler
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from toymodels.numerics.estimate import Estimate
+from toymodels.numerics.origin import plain
 
 # Okabe & Ito's palette; its yellow, orange and sky blue made darker to stand out on white
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#2e9bd6")
@@ -38,6 +42,12 @@ def finish(figure: Figure) -> None:
     """Fit the layout and show ``figure``. Returns nothing, so a cell shows one figure."""
     figure.tight_layout()
     plt.show()
+
+
+def points(axes: Axes, x: object, measured: Estimate, **look):
+    """Dots with error bars: ``measured`` over ``x``. ``look`` goes on to matplotlib's errorbar."""
+    value, error = (plain(part).cpu() for part in (measured.value, measured.error))
+    return axes.errorbar(x, value, error, **({"fmt": "o"} | look))
 
 
 def _draw_svg_in_notebooks() -> None:
