@@ -70,6 +70,16 @@ def test_all_that_is_computed_remembers(following):
     assert origin.of([X, {"a": (t, 3)}]) == THEORY
 
 
+@door
+def doubled(x: Float[Tensor, "*any"]) -> Tensor:
+    return 2 * x
+
+
+def test_a_function_without_a_side_hands_marks_on(following):
+    assert origin.of(doubled(experiment(X).strength)) == EXPERIMENT
+    assert origin.of(doubled(X)) == frozenset()
+
+
 def test_the_last_function_that_was_called_counts(following):
     assert origin.of(experiment(theory(X).strength)) == EXPERIMENT
     assert origin.of(theory(experiment(X).strength)) == THEORY

@@ -211,8 +211,10 @@ class Parameter:
 def door(target=None, *, origin: Side | None = None):
     """Let ``target``, a public function or a frozen dataclass, take what people type.
 
-    ``origin`` is the side that results belong to: see ``toymodels.numerics.origin``. What the
-    package calls by itself is neither looked at nor marked: what the user calls is what counts.
+    ``origin`` is the side that results belong to, whatever went in: see
+    ``toymodels.numerics.origin``. Without it results keep the marks of what they were computed
+    from. What the package calls by itself is neither looked at nor marked: what the user calls is
+    what counts.
     """
     if target is None:
         return lambda target: door(target, origin=origin)
@@ -256,8 +258,8 @@ def _guarded(function: Callable, origin: Side | None, *, skip: int) -> Callable:
         if _inside.get():  # the package trusts itself
             return function(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)  # a TypeError names what is missing
-        given, following = bound.arguments, origins.following()
-        if following:
+        given, marking = bound.arguments, bool(origin) and origins.following()
+        if marking:
             given |= {name: origins.plain(given[name]) for name in parameters if name in given}
         home = _home(given, parameters)
         for name, parameter in parameters.items():
@@ -269,7 +271,7 @@ def _guarded(function: Callable, origin: Side | None, *, skip: int) -> Callable:
             result = function(*bound.args, **bound.kwargs)
         finally:
             _inside.reset(token)
-        return origins.marked(result, origin) if origin and following else result
+        return origins.marked(result, origin) if marking else result
 
     return guarded
 
