@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 
+import numpy as np
 import pytest
 import torch
 
@@ -88,6 +89,9 @@ function = Exercise(
         (number, float("nan"), "off by inf"),
         (number, torch.tensor([2.0, 2.0]), "the shape must be"),
         (number, "two", "the answer raises ValueError"),
+        (number, 2.0 + 5j, "must be real, got a complex number"),
+        (number, torch.tensor(2.0 + 0j), "must be real, got a complex number"),
+        (function, lambda x: x**2 + 0j, "must be real, got a complex number"),
         (number, lambda x: x, "must be a number or a tensor, got function"),
         (function, 9.0, "must be a function, got float"),
         (function, lambda x: ..., "the function returns nothing"),
@@ -105,12 +109,35 @@ def test_rounding_is_forgiven():
 
 
 @pytest.mark.parametrize(
+    "answer", [2, np.float64(2.0), np.float32(2.0), np.int64(2), np.array(2.0), torch.tensor(2)]
+)
+def test_a_number_of_any_type_is_an_answer(answer):
+    assert number.judge(answer).accepted
+
+
+@pytest.mark.parametrize("answer", [[1, 3], (1.0, 3.0), np.array([1, 3]), [np.float32(1), 3]])
+def test_a_sequence_of_any_type_is_an_answer(answer):
+    wrong = {"ones are wrong here.": [1, 1], "twos are wrong here.": [2, 2]}
+    assert Exercise("pair", torch.tensor([1.0, 3.0]), wrong).judge(answer).accepted
+
+
+def test_an_answer_that_works_in_place_spoils_nothing():
+    assert function.judge(lambda x: x.square_() if isinstance(x, torch.Tensor) else x**2).accepted
+    function.judge(lambda x: x.zero_() if isinstance(x, torch.Tensor) else x)
+    assert function.judge(lambda x: x**2).accepted
+    assert not function.judge(lambda x: x * 3).accepted
+
+
+@pytest.mark.parametrize(
     ("options", "what"),
     [
         ({"mistakes": {"one": 1.0}}, "at least two mistakes, got 1"),
         ({"mistakes": {"one": 1.0, "near": 2.001}}, "the tolerance would accept: near"),
         ({"inputs": [(1.0,)]}, "inputs must be given for a function"),
         ({"solution": lambda x: x}, "inputs must be given for a function"),
+        ({"within": float("nan")}, "within must be a positive number, got nan"),
+        ({"within": float("inf")}, "within must be a positive number"),
+        ({"within": 0.0}, "within must be a positive number"),
     ],
 )
 def test_checkers_that_check_nothing_are_refused(options, what):

@@ -4,9 +4,12 @@ answer     a number, a tensor, or a function that is compared on given inputs
 stub       ``...``, what the exercise shows before it is answered
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import permutations
+from numbers import Real
 
 import numpy as np
 from torch import Tensor
@@ -27,9 +30,10 @@ class Exercise:
     """One question with its solution and at least two typical mistakes.
 
     ``mistakes`` maps the sentence that names a mistake to the answer it leads to. ``inputs``
-    are the argument tuples on which functions are compared. ``within`` is relative to the
-    largest entry of the solution. Raises ValueError on fewer than two mistakes, and on a mistake
-    that the tolerance would accept or confuse with another.
+    are the argument tuples on which functions are compared, each time on copies of their own.
+    ``within`` is relative to the largest entry of the solution. Raises ValueError on fewer than
+    two mistakes, on a mistake that the tolerance would accept or confuse with another, and on a
+    tolerance that is not a positive number.
     """
 
     question: str
@@ -39,6 +43,10 @@ class Exercise:
     within: float = 1e-3
 
     def __post_init__(self):
+        if not (isinstance(self.within, Real) and 0 < self.within < math.inf):
+            raise ValueError(
+                f"{self.question}: within must be a positive number, got {self.within}"
+            )
         if len(self.mistakes) < 2:
             raise ValueError(
                 f"{self.question}: must name at least two mistakes, got {len(self.mistakes)}"
@@ -71,6 +79,8 @@ class Exercise:
             return Verdict(False, f"the answer raises {type(problem).__name__}: {problem}")
         if given is None:
             return Verdict(False, "not answered yet: the function returns nothing.")
+        if any(np.iscomplexobj(g) for g in given):
+            return Verdict(False, "the answer must be real, got a complex number.")
         return self._compare(given)
 
     def _compare(self, given: list[np.ndarray]) -> Verdict:
@@ -85,14 +95,13 @@ class Exercise:
                 return Verdict(False, message)
         return Verdict(False, f"not yet: off by {100 * self._gap(given, right):.2g} %.")
 
-    def _values(self, answer: Answer) -> list[np.ndarray] | None:
-        results = [answer(*args) for args in self.inputs] if callable(answer) else [answer]
+    def _values(self, answer: object) -> list[np.ndarray] | None:
+        # copies, so that an answer that works in place spoils nothing for those that follow
+        inputs = deepcopy(self.inputs)
+        results = [answer(*args) for args in inputs] if callable(answer) else [answer]
         if any(result is None or result is ... for result in results):
             return None
-        return [
-            np.asarray(r.detach().cpu() if isinstance(r, Tensor) else r, dtype=float)
-            for r in results
-        ]
+        return [_array(result) for result in results]
 
     @staticmethod
     def _gap(given: list[np.ndarray], right: list[np.ndarray]) -> float:
@@ -104,3 +113,9 @@ class Exercise:
             gap = np.abs(g - r).max() / (np.abs(r).max() or 1.0)
             gaps.append(gap if np.isfinite(gap) else float("inf"))
         return float(max(gaps))
+
+
+def _array(value: object) -> np.ndarray:
+    """Numbers as floats; complex ones as they are."""
+    numbers = np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value)
+    return numbers if np.iscomplexobj(numbers) else numbers.astype(float)
