@@ -1,6 +1,5 @@
 """The executed pages: the cache that the build reads, when it is stale, and what a run recorded."""
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 
@@ -8,42 +7,38 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
 from nbformat import NotebookNode
 
-from . import book
+from . import book, sources
 
 CACHE = book.ROOT / "_build" / ".jupyter_cache"
-STAMP = CACHE.with_name(".code_hash")
-CODE = ["toymodels/**/*.py", "toymodels/**/*.js", "toymodels/**/*.css", "requirements.txt"]
-CODE += ["benchmarks/results/*.json"]  # what a page is drawn from
 
 
 @dataclass(frozen=True)
 class Run:
-    """One executed page. Seconds of processor time include the start of the kernel."""
+    """One executed page. Seconds of processor time include the start of the kernel.
+
+    ``key`` digests what the page imported and read when it ran.
+    """
 
     notebook: NotebookNode
+    key: str
     processor_seconds: float | None
     seconds: float
 
 
-def code_hash() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(path for pattern in CODE for path in book.ROOT.glob(pattern)):
-        digest.update(path.relative_to(book.ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+def drop_stale() -> None:
+    """jupyter-cache compares the cells of a page, not what they import and read: that is done here.
 
-
-def drop_stale_cache() -> bool:
-    """jupyter-cache compares the cells of a page, not the package they import: that is done here.
-
-    A cache that cannot be read, as after a build that was killed while it wrote, goes too.
+    A cache that cannot be read, as after a build that was killed while it wrote, goes as a whole.
     """
-    now = code_hash()
-    fresh = STAMP.exists() and STAMP.read_text() == now and _readable()
-    if not fresh:
+    if not _readable():
         shutil.rmtree(CACHE, ignore_errors=True)
-        STAMP.parent.mkdir(exist_ok=True)
-        STAMP.write_text(now)
-    return not fresh
+    cache = open_cache()
+    records = {record: record.data.get("page") for record in cache.list_cache_records()}
+    there = {page for page in records.values() if page and book.source(page).exists()}
+    keys = {page: sources.key(page) for page in there}
+    for record, page in records.items():
+        if page not in keys or record.data["key"] != keys[page]:
+            cache.remove_cache(record.pk)
 
 
 def _readable() -> bool:
@@ -70,7 +65,8 @@ def find(page: str) -> Run | None:
     except KeyError:
         return None
     _, executed = cache.merge_match_into_notebook(notebook)
-    return Run(executed, record.data.get("processor_seconds"), record.data["execution_seconds"])
+    data = record.data
+    return Run(executed, data["key"], data["processor_seconds"], data["execution_seconds"])
 
 
 def get(page: str) -> Run:
@@ -86,6 +82,7 @@ COMMAND = "python -m tools.execute"
 
 
 def put(page: str, run: Run) -> None:
-    seconds = {"execution_seconds": run.seconds, "processor_seconds": run.processor_seconds}
-    bundle = CacheBundleIn(run.notebook, str(book.source(page)), data=seconds)
+    data = {"page": page, "key": run.key}
+    data |= {"execution_seconds": run.seconds, "processor_seconds": run.processor_seconds}
+    bundle = CacheBundleIn(run.notebook, str(book.source(page)), data=data)
     open_cache().cache_notebook_bundle(bundle, check_validity=False, overwrite=True)

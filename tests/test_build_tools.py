@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from _ext import book, chapter_card, execution, gallery, ledger
+from _ext import book, chapter_card, execution, gallery, ledger, sources
 from tools import execute, local_links
 
 CLAIM = {
@@ -129,9 +129,9 @@ def small_book(tmp_path, monkeypatch):
     head += "kernelspec: {name: python3, display_name: Python 3}\n---\n"
     (tmp_path / "page.md").write_text(f"{head}# Page\n\n```{{code-cell}}\n6 * 7\n```\n")
     (tmp_path / "toymodels").mkdir()
+    book.config()  # kept: the small book is configured as the large one
     monkeypatch.setattr(book, "ROOT", tmp_path)
     monkeypatch.setattr(execution, "CACHE", tmp_path / "_build" / "cache")
-    monkeypatch.setattr(execution, "STAMP", tmp_path / "_build" / "stamp")
     return tmp_path
 
 
@@ -161,22 +161,109 @@ def test_a_page_that_fails_shows_its_traceback_and_is_not_kept(small_book):
     assert execution.find("page") is None
 
 
-def test_a_change_of_the_package_and_a_torn_cache_make_every_page_stale(small_book):
-    page = book.read("page")
-    run = execution.Run(page, 1.0, 1.0)
-    execution.drop_stale_cache()
+def test_a_torn_cache_is_thrown_away(small_book):
+    run = execution.Run(book.read("page"), sources.key("page"), 1.0, 1.0)
     execution.put("page", run)
-    assert not execution.drop_stale_cache()
-    (small_book / "toymodels" / "new.py").write_text("x = 1\n")
-    assert execution.drop_stale_cache()
-    assert execution.find("page") is None
-    execution.put("page", run)
+    execution.drop_stale()
+    assert execution.find("page") is not None
     torn = next(execution.CACHE.glob("executed/*/base.ipynb"))
     torn.write_text(torn.read_text()[:20])  # as when the build is killed while it writes
-    assert execution.drop_stale_cache()
+    execution.drop_stale()
+    assert execution.find("page") is None
     execution.put("page", run)
     shutil.rmtree(execution.CACHE / "executed")
-    assert execution.drop_stale_cache()
+    execution.drop_stale()
+    assert execution.find("page") is None
+
+
+FILES = {
+    "requirements.lock": "numpy==1\n",
+    "toymodels/__init__.py": "",
+    "toymodels/room/__init__.py": (
+        "from toymodels.room.far import reach\nfrom toymodels.room.near import touch\n"
+    ),
+    "toymodels/room/near.py": "def touch(): ...\n",
+    "toymodels/room/far.py": "from . import further\n\ndef reach(): ...\n",
+    "toymodels/room/further.py": "",
+    "toymodels/page/__init__.py": "from toymodels.page.style import finish\n\nfinish()\n",
+    "toymodels/page/style.py": "def finish(): ...\n",
+    "toymodels/page/slider.js": "",
+    "toymodels/spring.py": "from toymodels.room.near import touch\n",
+    "toymodels/string.py": "import toymodels.room\n",
+    "toymodels/results/string-full.npz": "",
+    "benchmarks/results/one.json": "{}",
+}
+CODE = {
+    "spring": "%matplotlib inline\nfrom toymodels.spring import touch",
+    "door": "from toymodels.room import reach",
+    "string": "def f():\n    from toymodels import string",
+    "page": "from toymodels.page import finish",
+    "drawn": "open('benchmarks/results/one.json')",
+    "table": "list(Path('./benchmarks/results').glob('*'))",
+}
+
+
+@pytest.fixture
+def small_package(small_book):
+    """A small book of several pages, which import and read different things."""
+    head = (small_book / "page.md").read_text()
+    files = FILES | {f"{name}.md": head.replace("6 * 7", code) for name, code in CODE.items()}
+    for name, text in files.items():
+        (small_book / name).parent.mkdir(parents=True, exist_ok=True)
+        (small_book / name).write_text(text)
+    return small_book
+
+
+@pytest.mark.parametrize(
+    ("changed", "stale"),
+    [
+        ("requirements.lock", "spring door string page drawn table"),
+        ("toymodels/room/near.py", "spring string"),
+        ("toymodels/room/far.py", "door string"),
+        ("toymodels/room/further.py", "door string"),
+        ("toymodels/room/__init__.py", "string"),  # else only what its names lead to
+        ("toymodels/page/__init__.py", "page"),  # not a door: it does something
+        ("toymodels/page/style.py", "page"),
+        ("toymodels/page/slider.js", "page"),
+        ("toymodels/spring.py", "spring"),
+        ("toymodels/string.py", "string"),
+        ("toymodels/results/string-full.npz", "string"),
+        ("benchmarks/results/one.json", "drawn table"),
+        ("benchmarks/results/two.json", "table"),
+    ],
+)
+def test_a_page_is_stale_when_what_it_imports_or_reads_has_changed(small_package, changed, stale):
+    for name in CODE:
+        execution.put(name, execution.Run(book.read(name), sources.key(name), 1.0, 1.0))
+    execution.drop_stale()
+    assert all(execution.find(name) for name in CODE)
+    with (small_package / changed).open("a") as file:
+        file.write("# a comment\n")
+    execution.drop_stale()
+    assert [name for name in CODE if execution.find(name) is None] == stale.split()
+
+
+def test_a_name_that_comes_from_another_module_is_a_change(small_package):
+    before = sources.key("door")
+    door = small_package / "toymodels" / "room" / "__init__.py"
+    door.write_text(door.read_text().replace("room.far import", "room.near import"))
+    assert sources.key("door") != before
+
+
+def test_chapters_hang_on_their_own_models_and_data():
+    """A comment in ``tree`` executes one chapter, and new diagrams the chapter that shows them."""
+    read = {page: sources.files(page) for page in book.chapters()}
+
+    def hanging_on(file):
+        return {Path(page).name for page, files in read.items() if book.ROOT / file in files}
+
+    assert hanging_on("toymodels/tree.py") == {"tree"}
+    assert hanging_on("toymodels/numerics/draws.py") == {Path(page).name for page in read}
+    for stored in (book.ROOT / "toymodels" / "results").glob("data_separation*"):
+        assert hanging_on(stored.relative_to(book.ROOT)) == {"data_separation"}
+    assert not any(hanging_on(f.relative_to(book.ROOT)) for f in book.ROOT.glob("benchmarks/*/*"))
+    measured = set((book.ROOT / "benchmarks" / "results").glob("*.json"))
+    assert measured and measured <= sources.files("pages/how_fast")
 
 
 def test_an_unknown_page_is_refused_by_name():

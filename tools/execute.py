@@ -2,8 +2,8 @@
 
 usage: python -m tools.execute [PAGE ...]     PAGE is for example chapters/deep_linear
 
-Only pages whose cells, package or pinned environment changed are executed. A page that fails stops
-the build with the traceback of its cell.
+Only those whose cells changed, or what the cells import and read, or the pins, are executed. A page
+that fails stops the build with the traceback of its cell.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
-from _ext import book, execution
+from _ext import book, execution, sources
 
 AT_ONCE = 2
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -25,7 +25,7 @@ COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 def run(page: str) -> execution.Run:
     """Execute one page in a kernel of its own, in the folder of the page."""
-    notebook = book.read(page)
+    notebook, key = book.read(page), sources.key(page)  # as they are before it runs
     processor = [0.0]
 
     def read_clock(**_):
@@ -41,14 +41,14 @@ def run(page: str) -> execution.Run:
     )
     start = time.perf_counter()
     asyncio.run(client.async_execute())  # client.execute() would leave its event loop open
-    return execution.Run(notebook, processor[0], time.perf_counter() - start)
+    return execution.Run(notebook, key, processor[0], time.perf_counter() - start)
 
 
 def fill(pages: list[str]) -> dict[str, str]:
     """Execute the pages that are stale; return the traceback of each page that failed."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("TQDM_DISABLE", "1")  # a bar on a page is a widget that asks the network
-    execution.drop_stale_cache()
+    execution.drop_stale()
     stale = [page for page in pages if execution.find(page) is None]
     for page in pages:
         if page not in stale:
