@@ -93,7 +93,7 @@ def _module(name: str) -> Path | None:
 
 def _read_by(module: Path) -> Iterator[Path]:
     """Results that a model stores under its name, scripts and styles beside the code of a page."""
-    yield from _existing([f"toymodels/results/{module.stem}*"])
+    yield from _existing([f"toymodels/results/{module.stem}/**/*"])
     for kind in ("*.js", "*.css"):
         yield from module.parent.glob(kind)
 
