@@ -23,6 +23,7 @@ from toymodels.data_separation import (
     within_between,
 )
 from toymodels.limits.kernels import deeper_kernels
+from toymodels.networks.data import Batches, Samples
 from toymodels.networks.ensemble import train
 from toymodels.networks.loss import cross_entropy
 from toymodels.networks.network import Perceptron
@@ -238,19 +239,19 @@ def test_each_noise_is_the_engines(noise):
     network = Perceptron(
         lambda z: torch.where(z > 0, z, 0.2 * z), biases=True, normalize=True, dropout=lost
     )
+    noisy = {noise: value} if noise.endswith("noise") else {}
+    samples = Samples(data.inputs, data.labels, **noisy)
     direct = train(
         weights,
-        data.inputs,
-        data.labels,
+        Batches(samples, value) if noise == "batch_size" else samples,
         network=network,
         loss=cross_entropy,
         rule=Adam(0.01),
         record=END,
-        observe=lambda s: separation(s.network.features(s.weights, s.inputs)[1], s.labels),
+        observe={"D": lambda s: separation(s.network.features(s.weights, s.inputs)[1], s.labels)},
         seed=4,
-        **({} if noise == "dropout" else {noise: value}),
     )
-    torch.testing.assert_close(seen.separation[..., 2], direct.observed)
+    torch.testing.assert_close(seen.separation[..., 2], direct.observed["D"])
     clean = experiment(
         replace(model, **{noise: None if noise == "batch_size" else 0.0}),
         data,

@@ -14,6 +14,7 @@ from toymodels.deep_linear import (
     theory,
     train_from,
 )
+from toymodels.networks.data import Samples
 from toymodels.networks.ensemble import train
 from toymodels.networks.rules import GradientFlow
 
@@ -164,14 +165,15 @@ def test_imbalance_matrices_are_conserved():
     eye = 3**0.5 * torch.eye(3, dtype=torch.float64)
     kept = train(
         weights,
-        eye,
-        eye * TARGET[0],
+        Samples(eye, eye * TARGET[0]),
         rule=GradientFlow(0.005),
         record=torch.tensor([0, 400]),
-        observe=lambda s: torch.cat(
-            [m.flatten(-2) for m in (*imbalances(s.weights), s.weights[0])], -1
-        ),
-    ).observed
+        observe={
+            "kept": lambda s: torch.cat(
+                [m.flatten(-2) for m in (*imbalances(s.weights), s.weights[0])], -1
+            )
+        },
+    ).observed["kept"]
     drift = (kept[:, 1] - kept[:, 0]).abs()
     assert drift[:, : 2 * 25].max() < 1e-8  # two hidden layers
     assert drift[:, 2 * 25 :].max() > 0.1  # the weights themselves have moved

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from toymodels.networks import chunks, graph
-from toymodels.networks.ensemble import State, train
+from toymodels.networks.data import Batches, Fresh, Samples
+from toymodels.networks.ensemble import State, check_observe, train
 from toymodels.networks.loss import cross_entropy
 from toymodels.networks.network import Perceptron
 from toymodels.networks.rules import Adam, GradientDescent, GradientFlow, HeavyBall, WeightDecay
@@ -18,6 +19,7 @@ MEMBERS, STEPS = 3, 12
 WIDTHS = [4, 6, 5, 2]
 INPUTS = normal(0, "inputs", 1, (7, 4))[0]
 LABELS = normal(0, "labels", 1, (7, 2))[0]
+SAMPLES = Samples(INPUTS, LABELS)
 RECORD = torch.tensor([0, 5, STEPS])
 TANH = Perceptron(torch.tanh)
 
@@ -33,9 +35,12 @@ def everything(state):
     return torch.cat([w.flatten(1) for w in state.weights], -1)
 
 
-def run(rule, **options):
-    options = {"network": TANH, "record": RECORD, "observe": everything} | options
-    return train(start(), INPUTS, LABELS, rule=rule, **options).observed
+ALL = {"weights": everything}
+
+
+def run(rule, data=SAMPLES, **options):
+    options = {"network": TANH, "record": RECORD, "observe": ALL} | options
+    return train(start(), data, rule=rule, **options).observed["weights"]
 
 
 def reference(member, optimizer, activation=nn.Tanh, samples=lambda step: (INPUTS, LABELS)):
@@ -92,10 +97,7 @@ def test_linear_networks_follow_torch():
 def test_mini_batches_are_drawn_for_each_member_with_replacement(shared):
     stream = Stream(8, MEMBERS)
     inputs = INPUTS if shared else INPUTS.expand(MEMBERS, 7, 4)
-    options = {"network": TANH, "record": RECORD, "observe": everything, "seed": 8}
-    seen = train(
-        start(), inputs, LABELS, rule=GradientDescent(0.1), batch_size=3, **options
-    ).observed[:, -1]
+    seen = run(GradientDescent(0.1), Batches(Samples(inputs, LABELS), 3), seed=8)[:, -1]
 
     def samples(step):
         pick = stream.integers("mini-batch", step, (3,), high=7)[member]
@@ -106,26 +108,55 @@ def test_mini_batches_are_drawn_for_each_member_with_replacement(shared):
         torch.testing.assert_close(seen[member], expected, atol=1e-10, rtol=0)
 
 
-def test_fresh_samples_and_noise_are_new_at_every_step_for_every_member():
-    def fresh(stream, step):
-        inputs = stream.normal("inputs", step, (3, 4))
-        return inputs, torch.ones_like(inputs[..., :2])
+def fresh(stream, step):
+    inputs = stream.normal("inputs", step, (3, 4))
+    return inputs, torch.ones_like(inputs[..., :2])
 
-    levels = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
-    seen = run(GradientDescent(0.1), fresh=fresh, label_noise=levels, input_noise=0.2, seed=3)
+
+def test_fresh_samples_are_new_at_every_step_for_every_member():
+    seen = run(GradientDescent(0.1), Fresh(fresh), seed=3)
     stream = Stream(3, MEMBERS)
 
     def samples(step):
-        labels = 1 + levels[member] * stream.normal("label noise", step, (3, 2))[member]
+        return tuple(part[member] for part in fresh(stream, step))
+
+    for member in range(MEMBERS):
+        expected = reference(member, sgd(0.1), samples=samples)
+        torch.testing.assert_close(seen[member, -1], expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("size", [None, 3])
+def test_noise_is_new_at_every_step_for_every_member(size):
+    levels = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    noisy = Samples(INPUTS, LABELS, input_noise=0.2, label_noise=levels)
+    seen = run(GradientDescent(0.1), noisy if size is None else Batches(noisy, size), seed=3)
+    stream = Stream(3, MEMBERS)
+
+    def samples(step):
+        pick = slice(None)
+        if size is not None:
+            pick = stream.integers("mini-batch", step, (size,), high=7)[member]
+        inputs, labels = INPUTS[pick], LABELS[pick]
         return (
-            stream.normal("inputs", step, (3, 4))[member]
-            + 0.2 * stream.normal("input noise", step, (3, 4))[member],
-            labels,
+            inputs + 0.2 * stream.normal("input noise", step, tuple(inputs.shape))[member],
+            labels
+            + levels[member] * stream.normal("label noise", step, tuple(labels.shape))[member],
         )
 
     for member in range(MEMBERS):
         expected = reference(member, sgd(0.1), samples=samples)
         torch.testing.assert_close(seen[member, -1], expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("data", [Samples(INPUTS, LABELS, 0.3, 0.4), Fresh(fresh, SAMPLES)])
+def test_what_is_observed_is_watched_without_noise(data):
+    observe = {"loss": State.losses, "labels": lambda state: state.labels[None].expand(3, 7, 2)}
+    training = train(
+        start(), data, rule=GradientDescent(0.1), record=[0, 2], observe=observe, network=TANH
+    )
+    expected = 0.5 * (TANH(training.weights, INPUTS) - LABELS).square().sum(-1).mean(-1)
+    torch.testing.assert_close(training.observed["loss"][:, 1], expected)
+    assert torch.equal(training.observed["labels"][1, 1], LABELS)
 
 
 def test_gradient_flow_is_of_fourth_order():
@@ -148,7 +179,7 @@ def test_gradient_flow_is_the_limit_of_gradient_descent():
 
 
 EACH = torch.tensor([0.02, 0.05, 0.1], dtype=torch.float64)
-NOISY = {"batch_size": 3, "label_noise": EACH, "input_noise": 0.1, "seed": 2}
+NOISY = {"data": Batches(Samples(INPUTS, LABELS, 0.1, EACH), 3), "seed": 2}
 DROPPING = Perceptron(torch.tanh, normalize=True, dropout=EACH)
 
 
@@ -189,19 +220,22 @@ def test_each_layer_may_have_its_own_step():
 
 def test_each_member_may_have_its_own_data():
     inputs = normal(5, "inputs", MEMBERS, (7, 4))
-    options = {"rule": GradientDescent(0.1), "record": RECORD, "observe": everything}
-    seen = train(start(), inputs, LABELS, **options).observed
-    alone = train([w[1:2] for w in start()], inputs[1], LABELS, **options).observed
-    torch.testing.assert_close(seen[1:2], alone, atol=1e-13, rtol=0)
+    options = {"rule": GradientDescent(0.1), "record": RECORD, "observe": ALL, "chunk": 2}
+    seen = train(start(), Samples(inputs, LABELS), **options)
+    alone = train([w[1:2] for w in start()], Samples(inputs[1], LABELS), **options)
+    torch.testing.assert_close(
+        seen.observed["weights"][1:2], alone.observed["weights"], atol=1e-13, rtol=0
+    )
 
 
 def test_leading_axes_are_a_grid_of_members():
     grid = [w.reshape(3, 1, *w.shape[1:]).expand(3, 2, *w.shape[1:]) for w in start()]
     steps = torch.tensor([0.05, 0.1], dtype=torch.float64)  # the second axis of the grid
-    options = {"record": RECORD, "observe": everything, "network": TANH}
-    training = train(grid, INPUTS, LABELS, rule=GradientDescent(steps), **options)
-    torch.testing.assert_close(training.observed[:, 1], run(GradientDescent(0.1)), atol=0, rtol=0)
-    assert training.observed.shape[:3] == (3, 2, 3)
+    options = {"record": RECORD, "observe": ALL, "network": TANH}
+    training = train(grid, SAMPLES, rule=GradientDescent(steps), **options)
+    seen = training.observed["weights"]
+    torch.testing.assert_close(seen[:, 1], run(GradientDescent(0.1)), atol=0, rtol=0)
+    assert seen.shape[:3] == (3, 2, 3)
     assert [w.shape for w in training.weights] == [w.shape for w in grid]
 
 
@@ -210,8 +244,7 @@ def test_observations_have_names_and_do_not_move_afterwards():
     before = start()
     training = train(
         before,
-        INPUTS,
-        LABELS,
+        SAMPLES,
         rule=GradientDescent(0.1),
         record=RECORD,
         observe=looks,
@@ -236,8 +269,7 @@ def test_a_state_knows_its_members_and_its_kernels():
     }
     seen = train(
         start(),
-        INPUTS,
-        LABELS,
+        SAMPLES,
         rule=GradientDescent(0.1),
         record=torch.tensor([0]),
         observe=looks,
@@ -263,12 +295,11 @@ def test_any_function_can_be_a_network():
     labels = torch.exp(-0.7 * inputs)
     training = train(
         [rates, heights],
-        inputs,
-        labels,
+        Samples(inputs, labels),
         network=network,
         rule=GradientDescent(0.05),
         record=torch.tensor([0, 1]),
-        observe=State.losses,
+        observe={},
     )
     error = network([rates, heights], inputs) - labels  # (member, sample, 1)
     move = (error * torch.exp(-rates * inputs)).mean(-2, keepdim=True)
@@ -283,8 +314,7 @@ def test_classes_are_learned_by_cross_entropy():
     observe = {"loss": State.losses}
     training = train(
         start(),
-        INPUTS,
-        labels,
+        Samples(INPUTS, labels),
         network=TANH,
         loss=cross_entropy,
         rule=GradientDescent(0.5),
@@ -298,18 +328,16 @@ def test_classes_are_learned_by_cross_entropy():
 
 def test_dtype_and_device_follow_the_weights(device):
     weights = [w.to(device, torch.float32) for w in start()]
+    inputs, labels = INPUTS.to(weights[0]), LABELS.to(weights[0])
     training = train(
         weights,
-        INPUTS.to(weights[0]),
-        LABELS.to(weights[0]),
+        Batches(Samples(inputs, labels, label_noise=0.1), 2),
         network=Perceptron(torch.tanh, normalize=True, dropout=0.2),
         rule=Adam(0.01),
         record=RECORD,
-        observe=everything,
-        batch_size=2,
-        label_noise=0.1,
+        observe=ALL,
     )
-    seen = training.observed
+    seen = training.observed["weights"]
     assert seen.dtype == torch.float32 and seen.device.type == device.type
     assert training.finite.all()
 
@@ -328,14 +356,13 @@ def test_devices_agree(device, network, rule):
 
     seen = train(
         [w.to(device) for w in start()],
-        INPUTS.to(device),
-        LABELS.to(device),
+        NOISY["data"].each(there, there),
         rule=for_members(rule, there),
         network=for_members(network, there),
         record=record,
-        observe=everything,
-        **{name: there(value) for name, value in NOISY.items()},
-    ).observed
+        observe=ALL,
+        seed=NOISY["seed"],
+    ).observed["weights"]
     torch.testing.assert_close(seen.cpu(), here, atol=1e-9, rtol=0)
 
 
@@ -455,9 +482,9 @@ def test_the_chunk_is_chosen_unless_given(monkeypatch):
         return state.members
 
     monkeypatch.setattr(chunks.os, "sysconf", lambda name: 2 * 8 * (2 * 64 + 2 * 7 * 13))
-    run(GradientDescent(0.1), observe=look, record=torch.tensor([0]))
-    run(GradientDescent(0.1), observe=look, record=torch.tensor([0]), batch_size=2)
-    assert sizes == [2, 1, 3]
+    for data in (SAMPLES, Batches(SAMPLES, 2), Fresh(fresh)):
+        run(GradientDescent(0.1), data, observe={"weights": look}, record=torch.tensor([0]))
+    assert sizes == [2, 1, 3, 3]
 
 
 @pytest.mark.parametrize(
@@ -466,42 +493,66 @@ def test_the_chunk_is_chosen_unless_given(monkeypatch):
         ({"weights": []}, "at least one layer"),
         ({"weights": start()[1:]}, "layer 1 must take 4 inputs, got 6"),
         ({"weights": [*start()[:2], start(2)[2]]}, "the same members in every tensor"),
-        ({"labels": LABELS[:5]}, "labels must have shape"),
-        ({"labels": LABELS[:, :1]}, "labels must have shape"),
-        ({"inputs": INPUTS.float()}, "share one dtype and device"),
+        ({"weights": start(0)}, r"weights must hold at least one member, got \(0, 6, 4\)"),
+        ({"data": Samples(INPUTS, LABELS[:5])}, "labels must have shape"),
+        ({"data": Samples(INPUTS, LABELS[:, :1])}, "labels must have shape"),
+        ({"data": Samples(INPUTS.float(), LABELS)}, "share one dtype and device"),
+        ({"data": Samples(INPUTS, LABELS, 0.0, torch.ones(2))}, "numbers must be one per member"),
+        ({"data": Fresh(fresh, Samples(INPUTS, LABELS[:5]))}, "labels must have shape"),
+        ({"data": Fresh(lambda stream, step: (INPUTS[:, :3], LABELS))}, "must take 3 inputs"),
+        ({"data": Fresh(fresh), "observe": {"loss": State.losses}}, "watched must be given"),
         ({"record": torch.tensor([3, 3])}, "strictly increasing"),
         ({"record": torch.tensor([-1, 3])}, "strictly increasing"),
         ({"record": torch.tensor([], dtype=torch.long)}, "one axis with entries"),
-        ({"batch_size": 0}, "batch_size must be a positive whole number, got 0"),
+        (
+            {"record": torch.linspace(0, 10, 4)},
+            "record must hold whole numbers of steps, got .*3.3",
+        ),
+        ({"record": [0.0, float("nan")]}, "record must hold whole numbers"),
         ({"chunk": 0}, "chunk must be a positive whole number, got 0"),
         ({"rule": GradientDescent(torch.ones(2))}, "numbers must be one per member"),
-        ({"label_noise": torch.ones(2)}, "numbers must be one per member"),
-        ({"batch_size": 2, "fresh": lambda stream, step: None}, "batch_size must be None"),
     ],
 )
 def test_impossible_requests_are_refused(change, what):
-    request = {
-        "weights": start(),
-        "inputs": INPUTS,
-        "labels": LABELS,
-        "rule": GradientDescent(0.1),
-        "record": RECORD,
-        "observe": everything,
-    } | change
-    weights, inputs, labels = (request.pop(k) for k in ("weights", "inputs", "labels"))
+    request = {"weights": start(), "data": SAMPLES, "rule": GradientDescent(0.1)}
+    request |= {"record": RECORD, "observe": ALL} | change
+    weights, data = request.pop("weights"), request.pop("data")
     with pytest.raises(ValueError, match=what):
-        train(weights, inputs, labels, **request)
+        train(weights, data, **request)
+
+
+@pytest.mark.parametrize("observe", [everything, None, {"loss": 3}])
+def test_what_is_observed_has_names(observe):
+    with pytest.raises(ValueError, match="observe must be names with functions of a State, got"):
+        check_observe(observe)
+
+
+@pytest.mark.parametrize("size", [0, -1, True])
+def test_a_batch_has_at_least_one_sample(size):
+    with pytest.raises(ValueError, match="size must be a"):
+        Batches(SAMPLES, size)
+
+
+@pytest.mark.parametrize("data", [Batches(SAMPLES, 1), Samples(INPUTS[:1], LABELS[:1])])
+def test_one_sample_cannot_be_normalized(data):
+    """Less its own mean it is 0 in every unit: nothing would be learned, without a word."""
+    with pytest.raises(ValueError, match="normalize must see two samples or more, got 1"):
+        run(GradientDescent(0.1), data, network=Perceptron(torch.tanh, normalize=True))
+
+
+@pytest.mark.parametrize("record", [[0, 5, 12], range(0, 13, 4), torch.tensor([0.0, 6.0])])
+def test_records_are_whole_numbers_however_they_are_written(record):
+    step = train(start(), SAMPLES, rule=GradientDescent(0.1), record=record, observe={}).step
+    assert step.dtype == torch.int64 and step.tolist() == [int(x) for x in record]
 
 
 def test_a_member_that_diverges_is_flagged_and_spares_the_others():
     steps = torch.tensor([0.1, 100.0, 0.1], dtype=torch.float64)
     options = {"network": None, "record": torch.tensor([0, 1, 400])}
-    training = train(
-        start(), INPUTS, LABELS, rule=GradientDescent(steps), observe=everything, **options
-    )
+    training = train(start(), SAMPLES, rule=GradientDescent(steps), observe=ALL, **options)
     assert training.finite.tolist() == [[True] * 3, [True, True, False], [True] * 3]
     calm = run(GradientDescent(0.1), **options)
-    assert torch.equal(training.observed[::2], calm[::2])
+    assert torch.equal(training.observed["weights"][::2], calm[::2])
     with pytest.raises(FloatingPointError, match="1 of 3 members .* the first before step 400"):
         training.require_finite()
 
@@ -509,11 +560,10 @@ def test_a_member_that_diverges_is_flagged_and_spares_the_others():
 def test_weights_that_diverge_unseen_are_flagged():
     training = train(
         start(),
-        INPUTS,
-        LABELS,
+        SAMPLES,
         rule=GradientDescent(100.0),
         record=torch.tensor([0, 400]),
-        observe=lambda state: state.members,
+        observe={"members": lambda state: state.members},
     )
     assert training.finite.tolist() == [[True, False]] * 3
 
@@ -521,11 +571,10 @@ def test_weights_that_diverge_unseen_are_flagged():
 def test_sound_training_passes_the_check():
     training = train(
         start(),
-        INPUTS,
-        LABELS,
+        SAMPLES,
         rule=GradientDescent(0.1),
         record=RECORD,
-        observe=everything,
+        observe=ALL,
     )
     assert training.require_finite() is training and torch.equal(training.step, RECORD)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from toymodels.networks.data import Samples
 from toymodels.networks.ensemble import train
 from toymodels.networks.rules import HeavyBall
 from toymodels.oscillator import (
@@ -324,10 +325,12 @@ def test_digits_regression_is_a_set_of_oscillators():
     model = Oscillator(c, step=1.0 / float(c.max()), momentum=0.9, start=-goal)
     steps = 200
     seen = train(
-        [torch.zeros(1, 1, 64, dtype=torch.float64)], X, y,
-        rule=HeavyBall(float(model.step), 0.9), record=torch.arange(steps + 1),
-        observe=lambda state: (state.weights[0] @ V)[..., 0, :], progress=False,
-    ).observed[0]  # fmt: skip
+        [torch.zeros(1, 1, 64, dtype=torch.float64)],
+        Samples(X, y),
+        rule=HeavyBall(float(model.step), 0.9),
+        record=torch.arange(steps + 1),
+        observe={"weights": lambda state: (state.weights[0] @ V)[..., 0, :]},
+    ).observed["weights"][0]
     predicted = goal + theory(model, steps).position
     assert float((seen - predicted).abs().max()) < 1e-10
 

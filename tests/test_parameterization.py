@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from toymodels.networks.data import Samples
 from toymodels.networks.ensemble import State, train
 from toymodels.networks.network import Perceptron
 from toymodels.networks.parameterization import mean_field, residual, standard, tangent
@@ -58,8 +59,7 @@ def one_step(scales, network, step):
     last = lambda state: state.network.features(state.weights, state.inputs)[-1]  # noqa: E731
     seen = train(
         scales.start(8, seed=2),
-        INPUTS,
-        labels,
+        Samples(INPUTS, labels),
         network=network,
         rule=GradientDescent([step * r for r in scales.rate]),
         record=torch.tensor([0, 1]),

@@ -9,6 +9,7 @@ from scipy.integrate import quad
 from toymodels import deep_linear
 from toymodels.kernel_regression import KernelRegression
 from toymodels.kernel_regression import experiment as fit_ridge
+from toymodels.networks.data import Samples
 from toymodels.networks.ensemble import train
 from toymodels.networks.rules import GradientFlow
 from toymodels.numerics import draws
@@ -123,14 +124,13 @@ def test_kirchhoff_on_a_small_training_set_with_any_loss(loss):
     weights = [w.expand(5, 1, 7).clone() for w in (READOUT, EDGE)]
     seen = train(
         weights,
-        phi,
-        labels,
+        Samples(phi, labels),
         network=TreeNetwork(BRANCHED),
         rule=GradientFlow(0.01),
         record=torch.tensor([0, 300]),
-        observe=lambda s: torch.stack([w[:, 0] for w in s.weights], -2),
+        observe={"weights": lambda s: torch.stack([w[:, 0] for w in s.weights], -2)},
         **({} if loss is None else {"loss": loss}),
-    ).observed
+    ).observed["weights"]
     kept = invariant(BRANCHED, seen[..., 0, :], seen[..., 1, :])
     assert (kept[:, 1] - kept[:, 0]).abs().max() < 1e-8
     assert (seen[:, 1] - seen[:, 0]).abs().max() > 0.1

@@ -26,6 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from toymodels.networks.activation import LeakyReLU
+from toymodels.networks.data import Batches, Samples
 from toymodels.networks.ensemble import State, train
 from toymodels.networks.loss import cross_entropy
 from toymodels.networks.network import Moments, Perceptron
@@ -195,10 +196,10 @@ def experiment(
     members = cells.numel() * networks
     weights = standard(widths).start(members, seed=seed, dtype=data.inputs.dtype)
     weights += [w.new_zeros(members, 1, w.shape[-2]) for w in weights]
+    samples = Samples(data.inputs, data.labels, _or_zero(input_noise), _or_zero(label_noise))
     seen = train(
         [w.reshape(*cells, networks, *w.shape[1:]) for w in weights],
-        data.inputs,
-        data.labels,
+        samples if model.batch_size is None else Batches(samples, model.batch_size),
         network=Perceptron(
             LeakyReLU(slope), biases=True, normalize=True, dropout=_or_zero(dropout)
         ),
@@ -206,9 +207,6 @@ def experiment(
         rule=Adam(rate),
         record=record,
         observe=_observer(data),
-        batch_size=model.batch_size,
-        input_noise=_or_zero(input_noise),
-        label_noise=_or_zero(label_noise),
         seed=seed,
         chunk=AT_ONCE,
     )

@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from toymodels.networks.data import Samples
 from toymodels.networks.ensemble import State, train
 from toymodels.networks.network import Weights
 from toymodels.networks.rules import GradientDescent, Rule
@@ -173,7 +174,8 @@ def train_from(
         return state.outputs().diagonal(dim1=-2, dim2=-1) / modes**0.5
 
     observe = {"strength": strength, "loss": State.losses}
-    seen = train(weights, inputs, labels, rule=rule(step), record=record, observe=observe)
+    data = Samples(inputs, labels)
+    seen = train(weights, data, rule=rule(step), record=record, observe=observe)
     seen = seen.require_finite().observed
     return Learning(record.to(target) * step, **seen)
 

@@ -27,19 +27,16 @@ from torch import Tensor
 
 from toymodels.limits import field_theory
 from toymodels.limits.kernels import deeper_kernels
-from toymodels.networks.activation import Activation, activate, spread
+from toymodels.networks.activation import spread
+from toymodels.networks.data import Samples
 from toymodels.networks.ensemble import State, Training, train
 from toymodels.networks.network import Perceptron
 from toymodels.networks.parameterization import mean_field
 from toymodels.networks.rules import GradientDescent
 from toymodels.numerics import draws
+from toymodels.numerics.entrywise import Function, derivatives, entrywise, identity
 
 JITTER = 1e-10  # relative to a variance: nothing that drawn neurons could resolve
-
-
-def identity(z: Tensor) -> Tensor:
-    """z itself: the activation of a linear network."""
-    return z
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class MeanField:
     label: Float[Tensor, "*#batch sample"]
     richness: float | Float[Tensor, "*#batch"]  # gamma_0
     hidden_layers: int = 1  # L
-    activation: Activation = identity
+    activation: Function | None = identity  # None is linear too
 
     def __post_init__(self):
         start = self.kernel, self.label, self.richness, 0
@@ -213,7 +210,7 @@ def follow(
     h_path, z_path = [h], [z]
     force = step * model.gamma[..., None, None] * (model.label[..., None, :] - fields.prediction)
     for push in force.unbind(-2)[:-1]:  # (*batch, sample), of one step
-        phi, slope = _with_slope(model.activation, h)
+        phi, slope = derivatives(model.activation, h)
         push = push[..., None, :]
         h, z = h + (push * slope * z[..., None]) @ model.kernel, z + (push * phi).sum(-1)
         h_path.append(h)
@@ -258,7 +255,7 @@ def independent(
             push = force[..., None, upto] * feature[..., k, now, upto]
             h = _drawn(normals[..., k, 0, :, upto], feature[..., k, upto, upto], samples)
             h = h + g[..., k, :, upto] @ push.mT
-            phi[..., k, :, now], slope = _with_slope(model.activation, h)
+            phi[..., k, :, now], slope = derivatives(model.activation, h)
             bend.append(slope)
             _update(feature[..., k + 1, :, :], phi[..., k, :, :], now)
         for k in reversed(range(L)):
@@ -300,7 +297,7 @@ def leading_order(model: MeanField) -> Growth:
 
     Raises ValueError on another activation or a kernel that is not the identity.
     """
-    if model.activation is not identity:
+    if entrywise(model.activation) is not identity:
         raise ValueError("activation must be identity: the expansion is of linear networks")
     eye = torch.eye(model.label.shape[-1], dtype=model.kernel.dtype, device=model.kernel.device)
     if not torch.allclose(model.kernel, eye):
@@ -333,13 +330,11 @@ def _train(
     # as many inputs as samples, so that x.x' / D is the kernel
     inputs = axes * (samples * variance.clamp(min=0)).sqrt()[..., None, :]
     inputs = inputs[..., None, :, :].expand(*batch, samples, samples)
-    activation = None if model.activation is identity else model.activation
-    network = Perceptron(activation, sizes.multiplier)
+    network = Perceptron(model.activation, sizes.multiplier)
     labels = model.label[..., None, :, None] + network(weights, inputs)
     return train(
         weights,
-        inputs,
-        labels,
+        Samples(inputs, labels),
         network=network,
         rule=GradientDescent(step * samples * sizes.rate[0]),  # the loss of ``train`` is a mean
         record=record,
@@ -352,9 +347,8 @@ def _signals(state: State) -> Float[Tensor, "member 2 hidden sample neuron"]:
     network, weights = state.network, state.weights
     back, signals = weights[-1], []
     for layer, h in reversed(list(enumerate(network.layers(weights, state.inputs)[:-1]))):
-        phi = h if network.activation is None else network.activation(h)
-        backward = activate(network.activation, h.clone())[1]
-        g = backward(back.expand_as(h).clone())
+        phi, slope = derivatives(network.activation, h)
+        g = slope * back
         signals.append(torch.stack([phi, g], 1))
         back = spread(network.multiplier(layer)) * (g @ weights[layer])
     return torch.stack(signals[::-1], 2)
@@ -376,11 +370,6 @@ def _equal_times(kernel: Tensor, samples: int) -> Tensor:
     """(..., event, event) to (..., time, sample, sample)."""
     blocks = kernel.unflatten(-1, (-1, samples)).unflatten(-3, (-1, samples))
     return blocks.diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
-
-
-def _with_slope(activation: Activation, h: Tensor) -> tuple[Tensor, Tensor]:
-    backward = activate(activation, h.clone())[1]
-    return activation(h), backward(torch.ones_like(h))
 
 
 def _white(model: MeanField, seed: int, neurons: int, events: int) -> Tensor:

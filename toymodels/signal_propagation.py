@@ -21,9 +21,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from toymodels.networks.activation import Activation, activate
 from toymodels.networks.network import Perceptron
 from toymodels.numerics import draws
+from toymodels.numerics.entrywise import Function, derivatives, entrywise
 from toymodels.numerics.expectation import average, pair_average
 from toymodels.numerics.fixed_point import solve
 
@@ -42,7 +42,7 @@ class WideNetwork:
     Raises ValueError unless 0 < weight_variance < inf and 0 <= bias_variance < inf.
     """
 
-    activation: Activation  # s
+    activation: Function | None  # s, None is linear
     weight_variance: Number | Float[Tensor, "*#batch"]  # C_W, times the fan-in of the layer
     bias_variance: Number | Float[Tensor, "*#batch"] = 0.0  # C_b
 
@@ -114,7 +114,7 @@ def perpendicular(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[
 
 
 def marginal(
-    activation: Activation,
+    activation: Function | None,
     kernel: Float[Tensor, "*batch"],
     susceptibility: Callable[[WideNetwork, Tensor], Tensor],
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
@@ -128,7 +128,7 @@ def marginal(
     return kernel - weight * step(unit, kernel), weight
 
 
-def critical_point(activation: Activation) -> CriticalPoint:
+def critical_point(activation: Function | None) -> CriticalPoint:
     """The variances at which both susceptibilities are one at a fixed point of the kernel.
 
     Looks at kernels from 1e-6 to 1e6 for chi_par = chi_perp. If that holds for all, or if the
@@ -137,10 +137,13 @@ def critical_point(activation: Activation) -> CriticalPoint:
     no choice keeps a deep network from exploding, vanishing or forgetting.
     """
     grid = torch.logspace(-6, 6, 121, dtype=torch.float64)
-    slopes = _slope(activation, torch.tensor([TINY, -TINY], dtype=torch.float64))
+    _, slopes = derivatives(activation, torch.tensor([TINY, -TINY], dtype=torch.float64))
     power = slopes.square().mean().item()  # <s^2>_K / K for K -> 0
     excess = _balance(activation, grid) - 1
-    if power > 0 and activation(torch.zeros(1, dtype=torch.float64)).abs().item() < NOISE:
+    if (
+        power > 0
+        and entrywise(activation)(torch.zeros(1, dtype=torch.float64)).abs().item() < NOISE
+    ):
         if (excess.abs() < NOISE).all():
             return CriticalPoint(1.0, 0.0, 1 / power, "scale-invariant")
         grown = _power(activation, grid) / (power * grid) - 1
@@ -177,9 +180,9 @@ def overlap(
     weight, bias, c = _numbers(model.weight_variance, model.bias_variance, start)
     _refuse("start", c, c.abs() <= 1, "in [-1, 1]", "it is a correlation")
     shape = torch.broadcast_shapes(c.shape, K.shape[:-1])
-    K, seen = K.expand(*shape, layers), [c.expand(shape)]
+    K, seen, signal = K.expand(*shape, layers), [c.expand(shape)], entrywise(model.activation)
     for q, after in zip(K.unbind(-1)[:-1], K.unbind(-1)[1:], strict=True):
-        pair = pair_average(model.activation, model.activation, q, q, seen[-1] * q)
+        pair = pair_average(signal, signal, q, q, seen[-1] * q)
         seen.append(((bias + weight * pair) / after).clamp(-1, 1))
     return torch.stack(seen, -1)
 
@@ -234,11 +237,12 @@ def _layer(
     weight, bias = _numbers(model.weight_variance, model.bias_variance)
     W = draws.normal(seed, f"layer {layer}", members, (width, into), device=weight.device)
     linear = Perceptron(multipliers=[weight.sqrt()[..., None]], biases=True)
+    act = entrywise(model.activation)
     b = bias.sqrt()[..., None, None, None] * offset.to(weight.device)
     parameters = [W / into**0.5, b]
     if layer == 0:
         return lambda signal: linear(parameters, signal)
-    return lambda signal: linear(parameters, model.activation(signal))
+    return lambda signal: linear(parameters, act(signal))
 
 
 def _observe(signal: Tensor, nudge: Tensor, after: Tensor, response: Tensor) -> Tensor:
@@ -261,24 +265,24 @@ def _mean(layer: Tensor, seen: list[Tensor]) -> Signal:
     return Signal(layer, *each.mean(-3).unbind(-1), Signal(layer, *error.unbind(-1)))
 
 
-def _power(activation: Activation, K: Tensor) -> Tensor:
-    return average(lambda z: activation(z).square(), K)
+def _power(activation: Function | None, K: Tensor) -> Tensor:
+    signal = entrywise(activation)
+    return average(lambda z: signal(z).square(), K)
 
 
-def _parallel(activation: Activation, K: Tensor) -> Tensor:
-    return average(lambda z: z * activation(z) * _slope(activation, z), K) / K
+def _parallel(activation: Function | None, K: Tensor) -> Tensor:
+    def stretched(z: Tensor) -> Tensor:
+        value, slope = derivatives(activation, z)
+        return z * value * slope
+
+    return average(stretched, K) / K
 
 
-def _perpendicular(activation: Activation, K: Tensor) -> Tensor:
-    return average(lambda z: _slope(activation, z).square(), K)
+def _perpendicular(activation: Function | None, K: Tensor) -> Tensor:
+    return average(lambda z: derivatives(activation, z)[1].square(), K)
 
 
-def _slope(activation: Activation, z: Tensor) -> Tensor:
-    back = activate(activation, z.clone())[1]
-    return back(torch.ones_like(z))
-
-
-def _balance(activation: Activation, K: Tensor) -> Tensor:
+def _balance(activation: Function | None, K: Tensor) -> Tensor:
     """chi_par / chi_perp; 1 + <s s''>_K / <s'^2>_K where s has a second derivative."""
     flat = _perpendicular(activation, K)
     if not (flat > 0).all():
@@ -286,7 +290,7 @@ def _balance(activation: Activation, K: Tensor) -> Tensor:
     return _parallel(activation, K) / flat
 
 
-def _crossing(activation: Activation, low: Tensor, high: Tensor) -> Tensor:
+def _crossing(activation: Function | None, low: Tensor, high: Tensor) -> Tensor:
     """The kernels in the brackets at which chi_par / chi_perp passes one."""
     falls = _balance(activation, low) > 1
 

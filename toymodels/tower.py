@@ -28,6 +28,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from toymodels.networks.data import Fresh
 from toymodels.networks.ensemble import train
 from toymodels.networks.rules import GradientDescent
 from toymodels.numerics import draws
@@ -194,11 +195,9 @@ def train_from(
         products = _forward(x[..., :levels], model.above)
         return x, (products * beta[:, None]).sum(-1, keepdim=True)
 
-    blank = torch.zeros(1, 1, dtype=dtype, device=features.device)
     seen = train(
         weights,
-        blank.expand(batch_size, dimension),  # every step has inputs of its own
-        blank,
+        Fresh(fresh),
         network=network(model.above),
         rule=GradientDescent(step),
         record=record,
@@ -206,7 +205,6 @@ def train_from(
             "features": lambda s: _overlaps(s.weights[0], levels),
             "readout": lambda s: s.weights[1][..., 0, :],
         },
-        fresh=fresh,
         seed=seed,
     ).require_finite()
     a, overlap = (seen.observed[name].to(model.target) for name in ("readout", "features"))

@@ -31,6 +31,7 @@ from jaxtyping import Float, Int
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+from toymodels.networks.data import Samples
 from toymodels.networks.ensemble import State, train
 from toymodels.networks.rules import GradientDescent, Rule
 from toymodels.numerics import draws
@@ -205,8 +206,7 @@ def experiment(
     record = torch.round(time / step).long()
     seen = train(
         weights,
-        phi.expand(*batch, *phi.shape[-2:]),
-        labels,
+        Samples(phi.expand(*batch, *phi.shape[-2:]), labels),
         network=TreeNetwork(_parents(model.parent)),
         rule=rule(step),
         record=record,

@@ -6,6 +6,7 @@ from benchmarks.chapters import CHAPTERS
 from benchmarks.entrants.with_torch import tensors, trained
 from toymodels.limits.kernels import wide_kernels
 from toymodels.networks import ensemble
+from toymodels.networks.data import Samples
 from toymodels.networks.network import Perceptron
 from toymodels.networks.rules import GradientDescent
 from toymodels.numerics import integrate
@@ -22,8 +23,7 @@ def stacked(problem, precision, device, graph=None):
     def run():
         training = ensemble.train(
             weights,
-            inputs,
-            labels,
+            Samples(inputs, labels),
             network=Perceptron(torch.tanh),
             rule=GradientDescent(float(problem["rate"])),
             record=torch.tensor([0, steps]),

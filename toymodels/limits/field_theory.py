@@ -21,7 +21,6 @@ Source: Bordelon & Pehlevan (2022), arXiv:2205.09653, section 3; in steps Yang &
 arXiv:2011.14522.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,8 +29,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from toymodels.numerics import draws
+from toymodels.numerics.entrywise import Function, derivatives, entrywise, identity
 
-Function = Callable[[Tensor], Tensor]
 POINTS = 1 << 17  # of a quadrature
 JITTER = 1e-10  # relative to the mean of a diagonal: far below what 1e6 drawn neurons resolve
 SIGNS = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
@@ -66,12 +65,11 @@ def march(
 ) -> FieldTheory:
     """The theory by the best road: ``linear``; up to 3 samples ``one_hidden``; else ``sampled``.
 
-    ``activation`` None, or any function that returns its argument, is linear. ``richness`` is
-    gamma_0, a number or of shape (*batch,). ``steps`` steps give ``steps`` + 1 times, 0 first.
+    ``activation`` is linear as in ``entrywise``. ``richness`` is gamma_0, a number or of shape
+    (*batch,). ``steps`` steps give ``steps`` + 1 times, 0 first.
     """
     problem = kernel, label, richness, steps
-    z = torch.linspace(-3, 3, 12, dtype=torch.float64, device=kernel.device)
-    if activation is None or torch.equal(activation(z), z):
+    if entrywise(activation) is identity:
         return linear(*problem, step=step, hidden_layers=hidden_layers)
     if hidden_layers == 1 and label.shape[-1] <= 3:
         return one_hidden(*problem, step=step, activation=activation, points=points)
@@ -113,7 +111,7 @@ def sampled(
     *,
     step: float,
     hidden_layers: int,
-    activation: Function,
+    activation: Function | None,
     neurons: int = 4000,
     groups: int = 5,
     seed: int = 0,
@@ -160,7 +158,7 @@ def one_hidden(
     steps: int,
     *,
     step: float,
-    activation: Function,
+    activation: Function | None,
     points: int = POINTS,
 ) -> FieldTheory:
     """The theory of one hidden layer by Gauss-Hermite quadrature over h(0) and z(0).
@@ -329,7 +327,7 @@ class _SampledLayer:
     def rise(self, now: slice, pull: Tensor, below: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
         upto = slice(now.stop)
         h = self._field(0, below, now) + self.g[..., upto] @ pull.mT  # (*batch, neuron, sample)
-        self.phi[..., now], self.slope[..., now], self.bend = _derivatives(self.activation, h)
+        self.phi[..., now], self.slope[..., now], self.bend = derivatives(self.activation, h, 2)
         self.of_h = {}
         for cause, (of_phi, of_g) in self.derivatives.items():
             of_h = pull[..., None, :, :] @ of_g[..., upto, :]
@@ -392,7 +390,7 @@ def _normals(problem: _Problem, seed: int, purpose: str, groups: int, fours: int
     return neurons.reshape(*problem.richness.shape, *neurons.shape[1:])
 
 
-def _quadrature(problem: _Problem, activation: Function, nodes: int) -> FieldTheory:
+def _quadrature(problem: _Problem, activation: Function | None, nodes: int) -> FieldTheory:
     node, weight = (
         torch.as_tensor(part, device=problem.label.device)
         for part in np.polynomial.hermite_e.hermegauss(nodes)
@@ -407,7 +405,7 @@ def _quadrature(problem: _Problem, activation: Function, nodes: int) -> FieldThe
     z = grid[:, -1:].expand(*h.shape[:-1], 1)
     prediction, signals, errors = [], [], []
     for _ in range(problem.times):
-        phi, slope, _ = _derivatives(activation, h)
+        phi, slope = derivatives(activation, h)
         signals.append(phi)
         errors.append(slope * z)
         output = (weight[:, None] * z * phi).sum(-2) / problem.richness[..., None]
@@ -427,21 +425,9 @@ def _quadrature(problem: _Problem, activation: Function, nodes: int) -> FieldThe
     )
 
 
-def _derivatives(activation: Function, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """phi, phi' and phi'' by autograd; phi'' is 0 where it does not exist."""
-    with torch.enable_grad():
-        leaf = z.detach().requires_grad_(True)
-        phi = activation(leaf)
-        (slope,) = torch.autograd.grad(phi.sum(), leaf, create_graph=True)
-        bend = torch.zeros_like(z)
-        if slope.requires_grad:
-            (bend,) = torch.autograd.grad(slope.sum(), leaf)
-    return phi.detach(), slope.detach(), bend
-
-
-def _check_smooth(activation: Function, device: torch.device) -> None:
+def _check_smooth(activation: Function | None, device: torch.device) -> None:
     sides = torch.tensor([-1e-9, 1e-9], dtype=torch.float64, device=device)
-    _, (below, above), _ = _derivatives(activation, sides)
+    _, (below, above) = derivatives(activation, sides)
     if abs(above - below) > 1e-6:
         raise ValueError(
             f"activation must be smooth, got slopes {below:g} and {above:g} on the two sides of 0: "

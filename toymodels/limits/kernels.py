@@ -31,7 +31,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toymodels.numerics.expectation import Function, average, pair_average, pair_table
+from toymodels.numerics.entrywise import Function, derivatives, entrywise
+from toymodels.numerics.expectation import average, pair_average, pair_table
 
 BLOCK = 1 << 16  # pairs at once on a CPU: the few arrays that a block needs stay in its cache
 FEW = 2000  # pairs are averaged one by one
@@ -60,7 +61,7 @@ class _Nonlinearity:
 
 def wide_kernels(
     inputs: Float[Tensor, "*batch row input"],
-    activation: Function,
+    activation: Function | None,
     hidden_layers: int = 1,
     weight_variance: float | Tensor = 1.0,
     bias_variance: float | Tensor = 0.0,
@@ -68,8 +69,8 @@ def wide_kernels(
 ) -> WideKernels:
     """Kernels between ``inputs`` and ``others`` (themselves if None), in the dtype of ``inputs``.
 
-    ``activation`` acts entry by entry and is recognised by its values: any function that is
-    straight on both sides of 0, and any erf, has closed forms. All others are averaged as in
+    ``activation`` acts entry by entry, None is linear. It is recognised by its values: any function
+    that is straight on both sides of 0, and any erf, has closed forms. Others are averaged as in
     ``expectation.pair_average`` and, where there are many pairs, interpolated in their variances
     and angle, to about 1e-9 of the largest entry. Variances are numbers or of shape (*batch,).
 
@@ -96,7 +97,7 @@ def wide_kernels(
 @torch.no_grad()
 def deeper_kernels(
     kernel: Float[Tensor, "*batch row column"],
-    activation: Function,
+    activation: Function | None,
     hidden_layers: int = 1,
     weight_variance: float | Tensor = 1.0,
     bias_variance: float | Tensor = 0.0,
@@ -116,7 +117,7 @@ def deeper_kernels(
             raise ValueError(f"{name} must be finite and not negative, got {value.tolist()}")
     symmetric = variances is None
     rows, columns = _variances(kernel, variances)
-    nonlinearity = _nonlinearity(activation, kernel.device)
+    nonlinearity = _nonlinearity(entrywise(activation), kernel.device)
     layers = []
     for _ in range(hidden_layers):
         pairs = nonlinearity.pairs(rows, columns, kernel.numel())
@@ -163,11 +164,6 @@ def _nonlinearity(activation: Function, device: torch.device) -> _Nonlinearity:
     """The closed form of an activation that has one, quadrature otherwise."""
     z = LOOKS.to(device)
     above, below = activation(z), activation(-z)
-    if above.shape != z.shape:
-        raise ValueError(
-            f"activation must act entry by entry, got shape {tuple(above.shape)} "
-            f"from {tuple(z.shape)}"
-        )
     middle = len(z) // 2  # z = 1
     right, left = above[middle].item(), -below[middle].item()
     if _same(above, right * z) and _same(below, -left * z):
@@ -228,7 +224,7 @@ def _across(k: Tensor, rows: Tensor, columns: Tensor, symmetric: bool) -> Tensor
 def _quadrature(activation: Function, rows: Tensor, columns: Tensor, count: int) -> Pairs:
     """Pairs of any activation, averaged one by one or interpolated, whichever costs less."""
     averages = []
-    for function in (activation, _slope_of(activation)):
+    for function in (activation, lambda z: derivatives(activation, z)[1]):
         interpolated = _interpolated(function, rows, columns) if count > FEW else None
         averages.append(interpolated or partial(_averaged, function))
 
@@ -309,20 +305,6 @@ def _coefficients(value: Tensor) -> Tensor:
         turn[0] /= 2
         value = (turn @ value.movedim(axis, -1)[..., None])[..., 0].movedim(-1, axis)
     return value
-
-
-def _slope_of(function: Function) -> Function:
-    """phi', by autograd."""
-
-    def slope(z: Tensor) -> Tensor:
-        with torch.enable_grad():
-            leaf = z.detach().requires_grad_(True)
-            signal = function(leaf)
-            if not signal.requires_grad:
-                raise ValueError("activation must be differentiable: the tangent kernel needs phi'")
-            return torch.autograd.grad(signal.sum(), leaf)[0]
-
-    return slope
 
 
 def _variances(kernel: Tensor, variances: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from toymodels.networks import parameterization
 from toymodels.networks.activation import LeakyReLU
+from toymodels.networks.data import Batches, Fresh, Samples
 from toymodels.networks.ensemble import State, Training, train
 from toymodels.networks.network import Perceptron
 from toymodels.networks.rules import Adam, GradientDescent, GradientFlow, HeavyBall, WeightDecay
@@ -9,11 +10,14 @@ from toymodels.networks.tangent import feature_kernels, tangent_kernel
 
 __all__ = [
     "Adam",
+    "Batches",
+    "Fresh",
     "GradientDescent",
     "GradientFlow",
     "HeavyBall",
     "LeakyReLU",
     "Perceptron",
+    "Samples",
     "State",
     "Training",
     "WeightDecay",

@@ -1,7 +1,7 @@
 """Activations between two layers, and how errors travel back through them.
 
 Any function that acts entry by entry is an activation. For the common ones the slope follows from
-the signal they gave, which saves a pass over memory; for all others autograd finds it.
+the signal they gave, which saves a pass over memory; for all others see ``numerics.entrywise``.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from toymodels.numerics.entrywise import derivatives, identity
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -29,13 +31,13 @@ def spread(value: float | Tensor) -> float | Tensor:
     return value[..., None, None] if isinstance(value, Tensor) and value.ndim else value
 
 
-def activate(activation: Activation | None, z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+def activate(activation: Activation, z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """The signal, and the function that turns an error on the signal into one on ``z``.
 
     May write into ``z``, and the function into the error it is given and into the signal, which
     is not needed any more by then.
     """
-    if activation is None:
+    if activation is identity:
         return z, lambda error: error
     if activation in (torch.relu, torch.nn.functional.relu):
         signal = z.relu_()
@@ -47,8 +49,5 @@ def activate(activation: Activation | None, z: Tensor) -> tuple[Tensor, Callable
         # ones like z: a choice between two Python numbers would be made in float32
         rise = torch.where(z > 0, torch.ones_like(z), spread(activation.slope))
         return z.mul_(rise), lambda error: error.mul_(rise)
-    with torch.enable_grad():
-        leaf = z.detach().requires_grad_(True)
-        signal = activation(leaf)
-        (slope,) = torch.autograd.grad(signal.sum(), leaf)
-    return signal.detach(), lambda error: error.mul_(slope)
+    signal, slope = derivatives(activation, z)
+    return signal, lambda error: error.mul_(slope)

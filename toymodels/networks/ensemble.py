@@ -2,6 +2,7 @@
 
     weights   list of tensors (*batch, out, in); the leading axes are the members
     network   a function (weights, inputs) -> outputs: see ``network``
+    data      what a step of training sees: see ``data``
     rule      how a gradient becomes a step: see ``rules``
     observe   what to keep of a ``State``, at the steps in ``record``; nothing else is stored
 
@@ -11,16 +12,16 @@ steps between two records run as CUDA graphs.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from toymodels.networks.activation import spread
 from toymodels.networks.chunks import chunk_size
+from toymodels.networks.data import Data, Samples
 from toymodels.networks.graph import Repeat
 from toymodels.networks.loss import Loss, squared_error
 from toymodels.networks.network import (
@@ -35,7 +36,6 @@ from toymodels.networks.rules import Rule
 from toymodels.networks.tangent import feature_kernels, tangent_kernel
 from toymodels.numerics.draws import Stream, whole_number
 
-Samples = tuple[Tensor, Tensor]
 DELAY = 3  # seconds of work before a progress bar appears
 
 
@@ -44,35 +44,52 @@ class State:
     """Some members of an ensemble at one step, with the axes of the members flattened to one."""
 
     weights: Weights
-    inputs: Tensor  # (sample, input), or (member, sample, input)
-    labels: Tensor
+    samples: Samples | None  # what the data show; see ``data``
     network: Network
     loss: Loss
     members: Int[Tensor, " member"]  # their places in the flattened ensemble
 
+    @property
+    def inputs(self) -> Tensor:
+        """Of the samples, (sample, input) or (member, sample, input)."""
+        return self._watched.inputs
+
+    @property
+    def labels(self) -> Tensor:
+        """Of the samples, (sample, output) or (member, sample, output)."""
+        return self._watched.labels
+
+    @property
+    def _watched(self) -> Samples:
+        if self.samples is None:
+            raise ValueError("watched must be given to observe on samples: Fresh(draw, watched)")
+        return self.samples
+
     def outputs(self, inputs: Tensor | None = None) -> Float[Tensor, "member sample output"]:
-        """Outputs on the training samples or on others, without dropout."""
+        """Outputs on the samples of the data or on others, without dropout."""
         return self.network(self.weights, self.inputs if inputs is None else inputs)
 
     def losses(self) -> Float[Tensor, " member"]:
-        """The loss of every member on the training samples."""
+        """The loss of every member on the samples."""
         return self.loss(self.outputs(), self.labels)
 
     def tangent_kernel(self) -> Float[Tensor, "member sample sample output output"]:
-        """Of the training samples; see ``tangent``."""
+        """Of the samples; see ``tangent``."""
         return tangent_kernel(self.network, self.weights, self.inputs)
 
     def feature_kernels(self) -> Float[Tensor, "member layer sample sample"]:
-        """Of the training samples after every hidden layer; see ``tangent``."""
+        """Of the samples after every hidden layer of a Perceptron; see ``tangent``."""
+        if not isinstance(self.network, Perceptron):
+            raise ValueError("network must be a Perceptron: other functions have no hidden layers")
         return feature_kernels(self.network, self.weights, self.inputs)
 
 
 @dataclass(frozen=True)
 class Training:
-    """What training left behind. ``observed`` has one entry per name if ``observe`` has names."""
+    """What training left behind."""
 
     step: Int[Tensor, " time"]
-    observed: Tensor | dict[str, Tensor]  # (*batch, time, *observed)
+    observed: dict[str, Tensor]  # (*batch, time, *observed), under the names of ``observe``
     weights: list[Tensor]  # after the last step, shaped as they came
     finite: Bool[Tensor, "*batch time"]  # False from the record on at which a member has diverged
 
@@ -90,73 +107,61 @@ class Training:
 
 def train(
     weights: Weights,
-    inputs: Float[Tensor, "*inputs sample input"],
-    labels: Float[Tensor, "*labels answer output"],
+    data: Data,
     *,
     rule: Rule,
-    record: Int[Tensor, " time"],
-    observe: Callable[[State], Tensor] | Mapping[str, Callable[[State], Tensor]],
+    record: Shaped[Tensor, " time"] | Sequence[int | float],
+    observe: Mapping[str, Callable[[State], Tensor]],
     network: Network | None = None,
     loss: Loss = squared_error,
-    batch_size: int | None = None,
-    fresh: Callable[[Stream, int | Tensor], Samples] | None = None,
-    label_noise: float | Tensor = 0.0,
-    input_noise: float | Tensor = 0.0,
     seed: int = 0,
     chunk: int | None = None,
     graph: bool | None = None,
     progress: bool | None = None,
 ) -> Training:
-    """Train every member and keep ``observe(state)`` at the steps in ``record``.
+    """Train every member and keep ``observe`` at the steps in ``record``.
 
-    ``inputs`` and ``labels`` are shared by all members or carry the same leading axes as the
-    weights; ``network`` is a linear Perceptron unless given. Numbers in ``network`` and ``rule``
-    may be one per member, shape (*batch,).
-
-    Every step sees all samples; or ``batch_size`` of them, drawn with replacement for each member;
-    or new ones, ``fresh(stream, step)`` -> (inputs, labels) with shapes (member, sample, ...),
-    while ``inputs`` and ``labels`` only serve what is observed. ``label_noise`` and ``input_noise``
-    are standard deviations of normal noise that every step draws anew. All draws depend on
-    ``seed``, the member and the step alone.
+    ``data`` are ``Samples``, ``Batches`` or ``Fresh``, see ``data``; their draws, and dropout,
+    depend on ``seed``, the member and the step alone. ``network`` is a linear Perceptron unless
+    given. Numbers in ``network``, ``rule`` and ``data`` may be one per member, shape (*batch,).
 
     ``chunk`` members are trained at a time: as many as the cache or the GPU holds unless given. It
     never changes a result. ``graph`` False keeps a GPU from capturing CUDA graphs. A progress bar
     appears on long work unless ``progress`` is False or TQDM_DISABLE is set.
 
     A member that diverges is flagged in ``Training.finite`` and does not disturb the others.
-    Raises ValueError on shapes, dtypes or devices that do not fit and on an unsorted ``record``.
+    Raises ValueError on shapes, dtypes or devices that do not fit and on a ``record`` that does not
+    hold whole numbers in increasing order.
     """
     network = Perceptron() if network is None else network
-    check_fit(weights, inputs, labels, network)
-    check_record(record)
-    for name, value in {"batch_size": batch_size, "chunk": chunk}.items():
-        if value is not None and whole_number(value, name) < 1:
-            raise ValueError(f"{name} must be a positive whole number, got {value}")
-    if batch_size is not None and fresh is not None:
-        raise ValueError("batch_size must be None with fresh: that function says how many")
+    record = whole_steps(record)
+    check_observe(observe)
+    check_members(weights)
     batch = weights[0].shape[:-2]
     flat = [w.reshape(-1, *w.shape[-2:]) for w in weights]
-    noise = {"label": label_noise, "input": input_noise}
-    network, rule, noise = (_flattened(x, batch) for x in (network, rule, noise))
-    inputs, labels = (_flatten_shared(x, batch) for x in (inputs, labels))
-    names = observe if isinstance(observe, Mapping) else {"": observe}
-    size = chunk or chunk_size(flat, inputs if batch_size is None else inputs[..., :batch_size, :])
+    network, rule = (for_members(x, _flatten(batch)) for x in (network, rule))
+    data = data.each(_flatten_shared(batch), _flatten(batch))
+    seen = data.at(Stream(seed, 1, device=flat[0].device), flat[0].new_zeros((), dtype=torch.int64))
+    for inputs, labels in (seen, *_pair(data.watched)):
+        check_fit(flat, inputs, labels, network)
+    if chunk is not None and whole_number(chunk, "chunk") < 1:
+        raise ValueError(f"chunk must be a positive whole number, got {chunk}")
+    size = chunk or chunk_size(flat, seen[0])
     starts = range(0, len(flat[0]), size)
     pieces = []
     with _bar(int(record[-1]) * len(starts), progress) as bar:
         for first in starts:
             part = slice(first, min(first + size, len(flat[0])))
+            mine = lambda v, part=part: v[part]  # noqa: E731
             taken = Chunk(
                 [w[part].clone(memory_format=torch.contiguous_format) for w in flat],
-                *(x if x.ndim == 2 else x[part] for x in (inputs, labels)),
-                *(for_members(x, lambda v, part=part: v[part]) for x in (network, rule, noise)),
+                data.each(lambda x, mine=mine: x if x.ndim == 2 else mine(x), mine),
+                *(for_members(x, mine) for x in (network, rule)),
                 Stream(seed, part.stop - first, first=first, device=flat[0].device),
                 loss,
-                batch_size,
-                fresh,
             )
-            pieces.append(taken.run(record, names, graph is not False, bar))
-    return _assembled(record, pieces, batch, named=isinstance(observe, Mapping))
+            pieces.append(taken.run(record, observe, graph is not False, bar))
+    return _assembled(record, pieces, batch)
 
 
 @dataclass
@@ -164,15 +169,11 @@ class Chunk:
     """Members that are trained together; every tensor carries one axis of members."""
 
     weights: list[Tensor]
-    inputs: Tensor
-    labels: Tensor
+    data: Data
     network: Network
     rule: Rule
-    noise: dict[str, float | Tensor]
     stream: Stream
     loss: Loss
-    batch_size: int | None
-    fresh: Callable | None
 
     def run(self, record: Tensor, observe: Mapping, graph: bool, bar: tqdm):
         """The observations at ``record``, by name, and the weights after the last step."""
@@ -182,14 +183,8 @@ class Chunk:
         self.memory = self.rule.start(self.weights)
         self.step = torch.zeros((), dtype=torch.int64, device=self.weights[0].device)
         first, device = self.stream.first, self.weights[0].device
-        state = State(
-            self.weights,
-            self.inputs,
-            self.labels,
-            self.network,
-            self.loss,
-            torch.arange(first, first + self.stream.members, device=device),
-        )
+        members = torch.arange(first, first + self.stream.members, device=device)
+        state = State(self.weights, self.data.watched, self.network, self.loss, members)
         seen = {name: [] for name in observe}
         with torch.no_grad():
             repeat = Repeat(self.advance, [*self.weights, *self.memory, self.step], graph=graph)
@@ -203,7 +198,7 @@ class Chunk:
 
     def advance(self) -> None:
         """One step of every member, in place."""
-        inputs, labels = self.samples()
+        inputs, labels = self.data.at(self.stream, self.step)
         if self.by_hand is not None:
             gradient = lambda weights: self.by_hand(weights, inputs, labels)  # noqa: E731
         else:
@@ -211,46 +206,19 @@ class Chunk:
         self.rule.advance(self.weights, gradient, self.memory)
         self.step += 1
 
-    def samples(self) -> Samples:
-        """What this step of training sees."""
-        if self.fresh is not None:
-            inputs, labels = self.fresh(self.stream, self.step)
-        else:
-            inputs, labels = self.inputs, self.labels
-            if self.batch_size is not None:
-                pick = self.stream.integers(
-                    "mini-batch", self.step, (self.batch_size,), high=inputs.shape[-2]
-                )
-                inputs, labels = _picked(inputs, pick), _picked(labels, pick)
-        return self._noisy("input", inputs), self._noisy("label", labels)
 
-    def _noisy(self, name: str, clean: Tensor) -> Tensor:
-        level = self.noise[name]
-        if not isinstance(level, Tensor) and level == 0:
-            return clean
-        shape = tuple(clean.shape[-2:])
-        draw = self.stream.normal(f"{name} noise", self.step, shape, dtype=clean.dtype)
-        return clean + spread(level) * draw
-
-
-def _picked(samples: Tensor, pick: Tensor) -> Tensor:
-    """The samples of every member, (member, batch, column)."""
-    if samples.ndim == 2:
-        return samples[pick]
-    return samples.gather(1, pick[..., None].expand(*pick.shape, samples.shape[-1]))
-
-
-def _assembled(record: Tensor, pieces: list, batch: torch.Size, *, named: bool) -> Training:
+def _assembled(record: Tensor, pieces: list, batch: torch.Size) -> Training:
     """The chunks joined to the ensemble that was asked for."""
     seen = {name: torch.cat([part[0][name] for part in pieces]) for name in pieces[0][0]}
     weights = [torch.cat(parts) for parts in zip(*(part[1] for part in pieces), strict=True)]
-    finite = torch.stack([_finite(x, 2) for x in seen.values()]).all(0)  # (member, time)
-    finite[:, -1] &= torch.stack([_finite(w, 1) for w in weights]).all(0)
+    finite = torch.stack([_finite(w, 1) for w in weights]).all(0)[:, None]  # (member, time)
+    finite = finite | (torch.arange(len(record), device=finite.device) < len(record) - 1)
+    for x in seen.values():
+        finite = finite & _finite(x, 2)
     finite = finite.int().cummin(-1).values.bool()
-    observed = {name: x.reshape(*batch, *x.shape[1:]) for name, x in seen.items()}
     return Training(
         record,
-        observed if named else observed[""],
+        {name: x.reshape(*batch, *x.shape[1:]) for name, x in seen.items()},
         [w.reshape(*batch, *w.shape[1:]) for w in weights],
         finite.reshape(*batch, len(record)),
     )
@@ -266,8 +234,12 @@ def _bar(total: int, progress: bool | None) -> tqdm:
     return tqdm(total=total, desc="training", unit="step", delay=DELAY, disable=not progress)
 
 
-def _flattened(thing: object, batch: torch.Size) -> object:
-    """The same network, rule or number with every number per member on one axis."""
+def _pair(samples: Samples | None) -> list[tuple[Tensor, Tensor]]:
+    return [] if samples is None else [(samples.inputs, samples.labels)]
+
+
+def _flatten(batch: torch.Size) -> Callable[[Tensor], Tensor]:
+    """Numbers per member brought to one axis."""
 
     def flatten(value: Tensor) -> Tensor:
         try:
@@ -277,20 +249,29 @@ def _flattened(thing: object, batch: torch.Size) -> object:
                 f"numbers must be one per member, shape {tuple(batch)}, got {tuple(value.shape)}"
             ) from None
 
-    return for_members(thing, flatten)
+    return flatten
 
 
-def _flatten_shared(x: Tensor, batch: torch.Size) -> Tensor:
-    return x if x.ndim == 2 else x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
+def _flatten_shared(batch: torch.Size) -> Callable[[Tensor], Tensor]:
+    """Samples per member brought to one axis of members; shared ones stay as they are."""
+    return lambda x: (
+        x if x.ndim == 2 else x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
+    )
 
 
-def check_fit(weights: Weights, inputs: Tensor, labels: Tensor, network: Network) -> None:
-    """Refuse layers, data, dtypes or devices that do not belong together."""
+def check_members(weights: Weights) -> None:
+    """Refuse weights without layers or members, and layers of different members."""
     if not weights:
         raise ValueError("weights must hold at least one layer, got none")
     batches = {tuple(w.shape[:-2]) for w in weights}
     if len(batches) > 1:
         raise ValueError(f"weights must have the same members in every tensor, got {batches}")
+    if weights[0].shape[:-2].numel() == 0:
+        raise ValueError(f"weights must hold at least one member, got {tuple(weights[0].shape)}")
+
+
+def check_fit(weights: Weights, inputs: Tensor, labels: Tensor, network: Network) -> None:
+    """Refuse data, dtypes or devices that do not belong to the weights."""
     kinds = {(x.dtype, x.device) for x in (*weights, inputs, labels)}
     if len(kinds) > 1:
         raise ValueError(f"weights, inputs and labels must share one dtype and device, got {kinds}")
@@ -298,9 +279,22 @@ def check_fit(weights: Weights, inputs: Tensor, labels: Tensor, network: Network
         network.check(weights, inputs, labels)
 
 
-def check_record(record: Tensor) -> None:
-    """Refuse an axis of step numbers that is empty, negative or does not increase."""
-    if record.ndim != 1 or len(record) == 0:
-        raise ValueError(f"record must be one axis with entries, got shape {tuple(record.shape)}")
-    if int(record[0]) < 0 or bool((record.diff() <= 0).any()):
+def check_observe(observe: object) -> None:
+    """Refuse what are not names with functions."""
+    if not isinstance(observe, Mapping) or not all(map(callable, observe.values())):
+        raise ValueError(
+            f"observe must be names with functions of a State, got {observe!r}: "
+            'write observe={"loss": State.losses}'
+        )
+
+
+def whole_steps(record: Tensor | Sequence[int | float]) -> Int[Tensor, " time"]:
+    """``record`` as whole numbers; refuses what are none, or do not increase from 0 up."""
+    steps = torch.as_tensor(record)
+    if steps.ndim != 1 or len(steps) == 0:
+        raise ValueError(f"record must be one axis with entries, got shape {tuple(steps.shape)}")
+    if not torch.equal(steps, steps.round()):  # false of NaN too
+        raise ValueError(f"record must hold whole numbers of steps, got {steps.tolist()}")
+    if int(steps[0]) < 0 or bool((steps.diff() <= 0).any()):
         raise ValueError("record must be strictly increasing step numbers from 0 up")
+    return steps.long()

@@ -10,14 +10,16 @@ normalization, dropout or skips has one by hand: a third of the launches, and no
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toymodels.networks.activation import Activation, activate, spread
+from toymodels.networks.activation import Activation, LeakyReLU, activate, spread
 from toymodels.networks.loss import Loss, slope
 from toymodels.numerics.draws import Stream
+from toymodels.numerics.entrywise import entrywise
 
 Weights = Sequence[Tensor]
 Network = Callable[[Weights, Tensor], Tensor]
@@ -74,7 +76,7 @@ class Perceptron:
 
     def features(self, weights: Weights, inputs: Tensor, moments: Moments | None = None):
         """The signals after every hidden activation, (*batch, sample, out) each."""
-        return [self._signal(z) for z in self.layers(weights, inputs, moments)[:-1]]
+        return [self.signal(z) for z in self.layers(weights, inputs, moments)[:-1]]
 
     def training(self, weights: Weights, inputs: Tensor, stream: Stream, step: int | Tensor):
         """Outputs with dropout, normalized over ``inputs``: what a step of training sees."""
@@ -117,7 +119,7 @@ class Perceptron:
             if hidden and layer and self.residual:
                 z = z + seen[-1]
             seen.append(z)
-            signal = self._signal(z)
+            signal = self.signal(z)
             if drop and hidden:
                 signal = drop(layer, signal)
         return seen
@@ -126,8 +128,12 @@ class Perceptron:
         """m of a layer, the first of which is 0."""
         return 1.0 if self.multipliers is None else self.multipliers[layer]
 
-    def _signal(self, z: Tensor) -> Tensor:
-        return z if self.activation is None else self.activation(z)
+    @cached_property
+    def signal(self) -> Activation:
+        """The activation as a function that leaves its argument alone."""
+        if isinstance(self.activation, LeakyReLU):  # may hold a slope per member
+            return self.activation
+        return entrywise(self.activation)
 
     def check(self, weights: Weights, inputs: Tensor, labels: Tensor) -> None:
         """Refuse layers and data that do not belong together."""
@@ -181,7 +187,7 @@ class PlainGradient:
             if rows:
                 z += rows[layer]
             if layer < last:
-                z, back = activate(self.network.activation, z)
+                z, back = activate(self.network.signal, z)
                 backs.append(back)
             signals.append(z)
         error = slope(self.loss, signals.pop(), labels)
@@ -241,5 +247,9 @@ def for_members(thing: object, change: Callable[[Tensor], Tensor]) -> object:
 
 
 def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
+    if z.shape[-2] < 2:
+        raise ValueError(
+            f"normalize must see two samples or more, got {z.shape[-2]}: one alone is always 0 then"
+        )
     mean = z.mean(-2, keepdim=True)
     return mean, (z - mean).square().mean(-2, keepdim=True)  # three times as fast as `var`
