@@ -7,7 +7,7 @@ neurons are independent draws from one stochastic process per layer, driven by t
     Phi^l = <phi(h^l) phi(h^l)>,  G^l = <g^l g^l>,  g^l = gamma_0 N df / dh^l
 
 over pairs of (time, sample), which are averages over these same neurons. The equations, and how
-they are marched through time, are in ``numerics.field_theory``; here are the model, its networks
+they are marched through time, are in ``limits.field_theory``; here are the model, its networks
 of finite width and three approximations. Chapter: ``chapters/mean_field.md``.
 
     gamma_0   richness; only gamma_0 y enters the motion of the features
