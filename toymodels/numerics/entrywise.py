@@ -5,10 +5,11 @@ one that writes into its argument too (``nn.ReLU(inplace=True)``): it is handed 
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
+
+from toymodels.numerics.door import Untouched
 
 Function = Callable[[Tensor], Tensor]
 
@@ -34,7 +35,7 @@ def entrywise(function: Function | None, name: str = "activation") -> Function:
     try:
         found = function(given)
     except RuntimeError:  # parameters of another dtype or device: it cannot be looked at
-        return partial(_on_a_copy, function)
+        return Untouched(function)
     if not isinstance(found, Tensor) or found.shape != kept.shape or found.is_complex():
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise ValueError(
@@ -43,11 +44,7 @@ def entrywise(function: Function | None, name: str = "activation") -> Function:
         )
     if torch.equal(found, kept):
         return identity
-    return function if torch.equal(given, kept) else partial(_on_a_copy, function)
-
-
-def _on_a_copy(function: Function, z: Tensor) -> Tensor:
-    return function(z.clone())
+    return function if torch.equal(given, kept) else Untouched(function)
 
 
 def derivatives(function: Function | None, z: Tensor, order: int = 1) -> tuple[Tensor, ...]:
