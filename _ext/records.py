@@ -1,10 +1,23 @@
-"""The records that claims leave in an executed or a stored notebook."""
+"""The records that claims leave in a notebook, and whether two of them say the same.
 
-from collections.abc import Iterable
+Numbers are compared to the digits shown. The last one may differ by one, because processors round
+differently, and a number with an error bar by a small share of that, as trainings can be chaotic.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 
 from nbformat import NotebookNode
 
-from toymodels.page.claim import MIME
+from toymodels.page.claim import MIME, Record
+
+EXACT = {"kind", "name", "key", "scale", "no_null", "n", "members", "source", "held"}
+ROUNDING = 1e-9  # a deviation below is that of a computer, and differs from one to the next
+SHARE = 0.1  # of the error bar
+DIGITS = {"deviation": 2, "error": 2}  # as printed; all others have six
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.(?P<decimals>\d+))?(?:e(?P<power>[-+]?\d+))?")
 
 
 def claims(notebook: NotebookNode) -> list[dict]:
@@ -27,3 +40,112 @@ def by_key(records: Iterable[dict]) -> dict[str, dict]:
         if key is not None:
             found[key] = record
     return found
+
+
+def differences(stored: list[dict], executed: list[dict]) -> list[str]:
+    """What the stored outputs of a cell say and its execution does not, or the reverse."""
+    found = [fault for output in stored for fault in _contradictions(output)]
+    for old, new in zip_longest(of(stored), of(executed)):
+        if old is None or new is None:
+            found.append(
+                f"{'not stored' if old is None else 'not executed'}: {(old or new)['name']}"
+            )
+        else:
+            found += [f"{old['name']}: {fault}" for fault in _apart(old, new)]
+    old, new = printed(stored), printed(executed)
+    if not _same_text(old, new):
+        found.append(f"executed: {new!r}, stored: {old!r}")
+    return found
+
+
+def printed(outputs: Iterable[dict]) -> str:
+    """What a cell prints beside its claims."""
+    return "".join(_text(output) for output in outputs)
+
+
+def _text(output: dict) -> str:
+    if output["output_type"] == "stream":
+        return output["text"] if output["name"] == "stdout" else ""
+    only_text = set(output.get("data", {})) == {"text/plain"}
+    return output["data"]["text/plain"] if only_text else ""
+
+
+def _contradictions(output: dict) -> Iterator[str]:
+    """A claim is read as a line and computed with as a record: in a file they must be one."""
+    for record in of([output]):
+        try:
+            line = str(Record(**record))
+        except TypeError:
+            yield f"{record['name']}: the stored record is not one of this release"
+        else:
+            if not _same_text(stored := output["data"]["text/plain"], line):
+                yield f"stored line: {stored!r}, stored record: {line!r}"
+
+
+def _apart(old: dict, new: dict) -> Iterator[str]:
+    """The fields in which two records of one claim differ."""
+    if set(old) != set(new):
+        yield f"the fields {sorted(set(old) ^ set(new))} are in one record only"
+        return
+    share = SHARE * (new["error"] or 0.0)
+    near = {"deviation": share / _unit(new) + ROUNDING}  # which is counted in that unit
+    for name in old:
+        if name in EXACT or old[name] is None or new[name] is None:
+            same = old[name] == new[name]
+        elif name == "entries":
+            same = _same_entries(old[name], new[name])
+        else:
+            slack = near.get(name, share + _floor(new))
+            same = _near(old[name], new[name], DIGITS.get(name, 6), slack)
+        if not same:
+            yield f"{name} executed {new[name]!r}, stored {old[name]!r}"
+
+
+def _unit(record: dict) -> float:
+    """The unit in which a record counts its deviation."""
+    gap, deviation = abs(record["measured"] - record["predicted"]), record["deviation"]
+    return gap / deviation if gap and deviation else 1.0
+
+
+def _floor(record: dict) -> float:
+    """Rounding, where a value stands beside zero; elsewhere the digits of the value suffice."""
+    gap = abs(record["measured"] - record["predicted"])
+    return ROUNDING * _unit(record) if gap >= 1e-3 * abs(record["measured"]) else 0.0
+
+
+def _same_entries(old: dict, new: dict) -> bool:
+    errors = new["error"] or [0.0] * len(new["measured"])
+    floor = ROUNDING * max(map(abs, new["predicted"] + new["measured"]))
+    for name in old:
+        before, after = old[name], new[name]
+        if before is None or after is None or len(before) != len(after):
+            if before != after:
+                return False
+            continue
+        slacks = [SHARE * error + floor for error in errors]
+        digits = [DIGITS.get(name, 6)] * len(after)
+        if not all(map(_near, before, after, digits, slacks)):
+            return False
+    return set(old) == set(new)
+
+
+def _near(a: float, b: float, digits: int, slack: float) -> bool:
+    """Whether two numbers agree up to a unit of the last of their ``digits``, or ``slack``."""
+    largest = max(abs(a), abs(b))
+    last = 10.0 ** (math.floor(math.log10(largest)) - digits + 1) if largest else 0.0
+    return abs(a - b) <= 1.001 * last + slack
+
+
+def _same_text(a: str, b: str) -> bool:
+    """The same words, and numbers that differ by a unit of their last printed digit at most."""
+    if NUMBER.sub("#", a) != NUMBER.sub("#", b):
+        return False
+    pairs = zip(NUMBER.finditer(a), NUMBER.finditer(b), strict=True)
+    return all(abs(float(x[0]) - float(y[0])) <= 1.001 * max(_last(x), _last(y)) for x, y in pairs)
+
+
+def _last(number: re.Match) -> float:
+    """A unit of the last digit of a printed number; whole numbers are exact."""
+    if not (number["decimals"] or number["power"]):
+        return 0.0
+    return 10.0 ** (int(number["power"] or 0) - len(number["decimals"] or ""))

@@ -74,6 +74,13 @@ def test_of_arrays_the_worst_entry_counts(capsys):
         departs("x", predicted, measured, beyond=0.01)
 
 
+def test_of_entries_that_differ_by_rounding_the_first_decides(capsys):
+    identity("x", [1.0, 2.0], [1.0 + 1e-13, 2.0 + 1e-12], within=1e-9)
+    assert "one 1, other 1" in capsys.readouterr().out
+    identity("x", [1.0, 2.0, 4.0], [1.0, 2.2, 4.4 * (1 + 1e-9)], within=0.2)
+    assert "one 2, other 2.2" in capsys.readouterr().out
+
+
 def test_departs_wants_a_failure_that_is_seen(capsys):
     departs("x", 1.0, 1.5, beyond=0.3)
     line = capsys.readouterr().out
