@@ -10,14 +10,17 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 
+import joblib
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import toymodels
 from toymodels.sweeps import fingerprint as module
-from toymodels.sweeps.fingerprint import differences, fingerprint, packages
+from toymodels.sweeps.fingerprint import differences, fingerprint, other_packages, packages
 
 NUMBERS = count()
 
@@ -60,13 +63,21 @@ class Model:
     @staticmethod
     def unit(): return 11
 
+    @functools.cached_property
+    def volume(self): return self.size ** 5
+
 class Deep(Model):
     def scaled(self, x): return 13 * x + far(x)
 
 @functools.cache
 def cached(x): return 14 * x
 
-def far(x): return 15 * x
+def far(x):
+    try:
+        return 15 * x
+    except ValueError:
+        def inner(y): return 19 * y
+        return inner(x)
 
 def near(x, *, power=16): return far(x) ** power
 
@@ -93,7 +104,7 @@ def test_equal_code_has_equal_fingerprints(load):
         ("OTHER = 7", "OTHER = 8"),
         ("OTHER = 7", "def other(): pass"),
         ("x + width", "x + width  # a comment"),
-        ("def far(x): return", "\n\ndef far(x):\n    return"),
+        ("def near(x, *, power=16): return", "\n\ndef near(x, *, power=16):\n    return"),
     ],
 )
 def test_what_the_function_does_not_read_does_not_count(load, old, new):
@@ -112,6 +123,10 @@ def test_what_the_function_does_not_read_does_not_count(load, old, new):
         ("size: int = 3", "size: int = 2"),
         ("limit = 9", "limit = 8"),
         ("size ** 2", "size ** 3"),
+        ("size ** 5", "size ** 4"),
+        ("19 * y", "18 * y"),  # a constant of an inner function
+        ("except ValueError", "except TypeError"),
+        ("near(x, *, power=16): return far(x) ** power", "near(power=16, *, x): return far(x)"),
         ("return 11", "return 12"),
         ("13 * x", "12 * x"),
         ("class Deep(Model)", "class Deep(Model, dict)"),
@@ -150,14 +165,149 @@ def test_a_module_of_the_users_counts_as_a_whole_and_an_installed_one_does_not(l
         sources[value] = fingerprint(function)
     del sys.modules["helper"]
     assert sources[1] != sources[2]
-    assert list(module._parts(np, frozenset())) == ["numpy", b""]
+    assert list(module._Walk().parts(np)) == ["numpy"]
 
 
-def test_functions_of_installed_packages_count_by_name():
+def test_functions_of_installed_packages_count_by_name_and_version(monkeypatch):
+    def parts(thing):
+        return list(module._Walk().parts(thing))
+
     assert fingerprint(torch.nn.functional.gelu) != fingerprint(torch.nn.functional.relu)
-    assert list(module._parts(json.dumps, frozenset())) == ["json.dumps"]
-    assert list(module._parts(torch.nn.Linear, frozenset())) == ["torch.nn.modules.linear.Linear"]
-    assert len(list(module._parts(fingerprint, frozenset()))) == 1  # packages() has its sources
+    assert parts(json.dumps) == ["json.dumps"]
+    assert parts(torch.nn.Linear) == ["torch.nn.modules.linear.Linear"]
+    assert parts(fingerprint) == ["toymodels.sweeps.fingerprint.fingerprint"]
+    assert not [name for name in fingerprint(json.dumps) if name.startswith("package")]
+    assert fingerprint(joblib.hash)["package joblib"] == joblib.__version__
+    code = fingerprint(lambda x: yaml.safe_load(joblib.hash(x)))  # PyYAML has another name here
+    assert code["package PyYAML"] == yaml.__version__ and code["package joblib"]
+    assert other_packages(code) == []
+    older = code | {"package joblib": "0.1", "package unheard-of": "1", "torch": "2.0"}
+    assert other_packages(older) == [
+        f"torch was 2.0, is {code['torch']}",
+        f"package joblib was 0.1, is {joblib.__version__}",
+        "package unheard-of was 1, is missing",
+    ]
+
+
+# ---- modules of the user's -----------------------------------------------------------------------
+
+PROJECT = {
+    "up/__init__.py": "from up.shown import shown\nfrom up.numbers import FOUR\nimport up.quiet",
+    "up/shown.py": "def shown(x): return 2 * x",
+    "up/numbers.py": "FOUR = 4",
+    "up/quiet.py": "import up.deep",
+    "up/deep.py": "import up  # in a circle\ndef deep(x): return 5 * x\nK = 6\nclass C: c = 7",
+    "up/late.py": "def late(x): return 8 * x",
+    "bare/part.py": "def part(x): return 9 * x",  # a folder without __init__
+    "flat.py": "from up.deep import deep as sunk\nimport threading\nlock = threading.Lock()",
+}
+READERS = {
+    "up.shown(x)": [("up/shown.py", "2 * x")],  # re-exported
+    "up.FOUR * x": [("up/numbers.py", "4")],
+    "up.quiet.up.deep.deep(x)": [("up/deep.py", "5 * x")],
+    "up.deep.K * x": [("up/deep.py", "6")],
+    "up.deep.C.c * x": [("up/deep.py", "7")],
+    "bare.part.part(x)": [("bare/part.py", "9 * x")],
+    "flat.sunk(x)": [("up/deep.py", "5 * x")],
+    "getattr(flat, 'su' + 'nk')(x)": [("up/deep.py", "5 * x")],
+    "(lambda m: m.deep(x))(vars(up)['deep'])": [("up/deep.py", "5 * x")],
+    "inner(x)": [("up/late.py", "8 * x"), ("bare/part.py", "9 * x")],
+}
+MAIN = """
+import up.deep, bare.part, flat
+def inner(x):
+    from up import late
+    import bare.part as p
+    return late.late(x) + p.part(x)
+def f(x): return """
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Imports a project of the user's afresh, as another process would, and returns its ``f``."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def forget():
+        for name in [n for n in sys.modules if n.split(".")[0] in ("up", "bare", "flat", "main_")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+
+    def build(expression: str, old: str = "", new: str = "", file: str = "") -> Callable:
+        forget()
+        for name, text in PROJECT.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text.replace(old, new) if name == file else text)
+        (tmp_path / "main_.py").write_text(MAIN + expression)
+        return importlib.import_module("main_").f
+
+    yield build
+    forget()
+
+
+@pytest.mark.parametrize("expression", READERS)
+def test_modules_are_followed_through_what_they_import(project, expression):
+    first = fingerprint(project(expression))
+    assert fingerprint(project(expression)) == first
+    for file, old in READERS[expression]:
+        before = project(expression)(1)
+        changed = project(expression, old, old.replace(old[0], "3", 1), file)
+        assert changed(1) != before
+        assert fingerprint(changed) != first
+    other = project(expression, "2 * x", "2 * x + 0", "up/shown.py")
+    if expression.startswith("bare"):  # it does not read that package
+        assert fingerprint(other) == first
+
+
+@pytest.mark.parametrize(
+    ("expression", "name"),
+    [("up.deep.K * x", "K"), ("up.deep.deep(x)", "deep"), ("up.quiet.up.deep.C.c", "C")],
+)
+def test_what_is_set_on_a_module_while_the_program_runs_counts(project, expression, name):
+    f = project(expression)
+    first, deep = fingerprint(f), sys.modules["up.deep"]
+    setattr(deep, name, 3)
+    assert fingerprint(f) != first
+    unread = project("up.shown(x)")
+    first = fingerprint(unread)
+    sys.modules["up.deep"].K = 3
+    assert fingerprint(unread) == first
+
+
+def test_an_import_that_fails_is_left_to_the_function(load):
+    source = (
+        "def f(x):\n    try:\n        import nowhere_to_be_found\n"
+        "    except ImportError:\n        return 1"
+    )
+    assert fingerprint(load(source)) == fingerprint(load(source))
+
+
+@pytest.mark.parametrize(
+    "line", ["exec('y = 1')", "eval('x')", "import_module('json')", "m.import_module('json')"]
+)
+def test_code_that_is_made_while_the_function_runs_is_named(load, line):
+    f = load(f"import importlib as m\nfrom importlib import import_module\ndef f(x): return {line}")
+    name = line.partition("(")[0].rpartition(".")[2]
+    with pytest.warns(RuntimeWarning, match=rf"f makes code .* not be noticed: {name} in f"):
+        fingerprint(f)
+    fingerprint(load("def f(model): return model.eval()"))  # PyTorch's, which is something else
+
+
+def test_a_compiled_function_counts_with_what_it_is_bound_to(load):
+    prints = [
+        fingerprint(load(f"get = {{1: {k}}}.get\ndef f(x): return get(x)")) for k in (1, 1, 2)
+    ]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_circle_of_modules_takes_no_time(load, monkeypatch):
+    """Each of fifty modules holds all of them: there are more paths than atoms."""
+    made = [ModuleType(f"ring_{k}") for k in range(50)]
+    for mine in made:
+        vars(mine).update({other.__name__: other for other in made}, __file__=__file__)
+        monkeypatch.setitem(sys.modules, mine.__name__, mine)
+    f = load("import ring_0\ndef f(x): return ring_0.ring_1.ring_2")
+    assert fingerprint(f) == fingerprint(f)
 
 
 def test_functions_of_a_script_or_notebook_are_the_users_own(load):
@@ -236,6 +386,7 @@ def test_differences_name_what_changed():
     old, new = {"numpy": "1", "torch": "2"}, {"numpy": "1", "torch": "3", "scipy": "4"}
     assert differences(old, old) == []
     assert differences(old, new) == ["torch was 2, is 3", "scipy was not recorded, is 4"]
+    assert differences(new, old) == ["torch was 3, is 2", "scipy was 4, is not used"]
 
 
 def test_an_object_that_cannot_be_written_down_is_refused(load):

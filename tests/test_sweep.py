@@ -1,11 +1,13 @@
 """Sweeps: the same numbers everywhere, and nothing finished is lost, whoever is killed."""
 
 import ast
+import errno
 import logging
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ from toymodels.sweeps import grid as module
 from toymodels.sweeps.fingerprint import packages
 from toymodels.sweeps.grid import sweep
 from toymodels.sweeps.store import Store
+
+# the side files that the functions below read are not what they compute with
+pytestmark = pytest.mark.filterwarnings("ignore:the function reads files:RuntimeWarning")
 
 PATIENCE = 120  # seconds after which a test gives up; the machine may be busy
 POINTS = range(6)
@@ -208,16 +213,48 @@ def test_two_drivers_at_once_do_not_corrupt_a_store(tmp_path):
 
 
 def overtaken(x: int, folder: Path) -> int:
-    """At its first call another driver sweeps the whole grid."""
+    """At its first call another driver sweeps the other points."""
     note(folder, "done", x)
     if noted(folder, "done").total() == 1:
-        sweep(partial(overtaken, folder=folder), {"x": POINTS}, folder / "store")
+        sweep(partial(overtaken, folder=folder), {"x": POINTS[1:]}, folder / "store")
     return x
 
 
 def test_a_driver_does_not_compute_what_another_has_stored_meanwhile(tmp_path):
     sweep(partial(overtaken, folder=tmp_path), {"x": POINTS}, tmp_path / "store")
-    assert noted(tmp_path, "done") == {x: 1 + (x == 0) for x in POINTS}
+    assert noted(tmp_path, "done") == dict.fromkeys(POINTS, 1)
+
+
+def slow(x: int, folder: Path) -> int:
+    note(folder, "done", x)
+    time.sleep(0.02)
+    return x
+
+
+def test_two_drivers_share_the_work(tmp_path):
+    function, grid = partial(slow, folder=tmp_path), {"x": range(80)}
+    drive = joblib.delayed(sweep)
+    both = joblib.Parallel(2, "loky")(drive(function, grid, tmp_path / "store") for _ in range(2))
+    assert both[0].identical(both[1]) and both[0].value.values.tolist() == [*range(80)]
+    assert noted(tmp_path, "done") == dict.fromkeys(range(80), 1) and not leftovers(tmp_path)
+
+
+def test_what_another_driver_computes_last_is_waited_for_and_done_if_that_driver_dies(tmp_path):
+    store = tmp_path / "store"
+    call = partial(sweep, partial(gated, folder=tmp_path), {"x": range(3)}, store)
+    (tmp_path / "early").touch()
+    other = multiprocessing.get_context("forkserver").Process(target=call)
+    other.start()
+    try:  # it waits at its last point, x = 2
+        wait(lambda: len(stored(tmp_path)) == 2 and len(noted(tmp_path, "begin")) == 3)
+        threading.Timer(1, other.kill).start()
+        threading.Timer(1, (tmp_path / "late").touch).start()
+        assert call().value.values.tolist() == [0, 1, 4]
+    finally:
+        other.kill()
+        other.join()
+    assert noted(tmp_path, "begin") == {0: 1, 1: 1, 2: 2}
+    assert not leftovers(tmp_path)
 
 
 class Bar:
@@ -395,6 +432,12 @@ def test_results_of_other_code_are_refused_until_told_otherwise(tmp_path, monkey
         sweep(lambda x: 2 * x, grid, store)
 
 
+def test_another_number_of_threads_is_other_code(tmp_path):
+    sweep(lambda x: x, {"x": [1]}, tmp_path)
+    with pytest.raises(ValueError, match="threads was 1, is 2"):
+        sweep(lambda x: x, {"x": [1]}, tmp_path, threads=2)
+
+
 def test_another_default_dtype_is_other_code(tmp_path):
     sweep(lambda x: x, {"x": [1]}, tmp_path)
     torch.set_default_dtype(torch.float64)
@@ -440,7 +483,7 @@ def test_points_that_fail_are_named_once_the_others_are_stored_and_only_they_are
 def test_a_point_whose_workers_all_died_is_named(client, tmp_path, monkeypatch):
     """On a cluster that has given the point up, as Dask does after three deaths."""
 
-    def give_up(task, numbers, points, key):
+    def give_up(task, numbers, points, wait, key):
         futures = [client.submit(len, points, key=name) for name in key]
         client.cancel(futures)
         return futures
@@ -470,13 +513,11 @@ def test_progress_counts_what_is_stored_and_can_be_turned_off(tmp_path, monkeypa
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     Bar.shown.clear()
     sweep(lambda x: x, {"x": [1, 2]}, tmp_path)
-    sweep(lambda x: x, {"x": [1, 2, 3]}, tmp_path, progress=False)
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    sweep(lambda x: x, {"x": [1]}, tmp_path)
-    sweep(lambda x: x, {"x": [1]}, tmp_path, progress=True)
+    sweep(lambda x: x, {"x": [1, 2, 3]}, tmp_path)
     counts = [(b.options["total"], b.options["initial"], b.updates) for b in Bar.shown]
-    assert counts == [(2, 0, 2), (3, 2, 1), (1, 1, 0), (1, 1, 0)]
-    assert [b.options["disable"] for b in Bar.shown] == [False, True, True, False]
+    assert counts == [(2, 0, 2), (3, 2, 1)]
+    assert [b.options["disable"] for b in Bar.shown] == [False, True]
     assert all(b.options["delay"] >= 1 for b in Bar.shown)  # nothing to see of short work
 
 
@@ -492,6 +533,7 @@ def test_progress_counts_what_is_stored_and_can_be_turned_off(tmp_path, monkeypa
         ({"x": torch.tensor(3.0)}, "list of values"),
         ({"x": [None]}, "numbers or words"),
         ({"x": [[1, 2]]}, "numbers or words"),
+        ({"x": [1, "1"]}, "not both"),
         ({"y": [1]}, "arguments of the function"),
     ],
 )
@@ -525,11 +567,96 @@ def test_what_is_not_an_array_is_refused_by_name(tmp_path):
         sweep(lambda x: object(), {"x": [1]}, tmp_path / "object")
 
 
+@pytest.mark.parametrize(
+    ("result", "name"),
+    [
+        ({"x": 1, "x_result": 2}, "x_result"),
+        ({1: 1, "1": 2}, "1"),
+        ({"a": {"b": 1}, "a_b": 2}, "a_b"),
+        ({"a": np.zeros(2), "a_0": 1}, "a_0"),
+        ({"y": np.zeros((1, 2)), "y_result_1": 1, "y_1": 2}, "y_1"),
+    ],
+)
+def test_no_field_takes_the_place_of_another(tmp_path, result, name):
+    with pytest.raises(RuntimeError, match=rf"names of their own, but {name} would"):
+        sweep(lambda x: result, {"x": [1]}, tmp_path)
+    assert not list(tmp_path.glob("*.point"))
+
+
+def test_no_axis_takes_the_place_of_that_of_a_result(tmp_path):
+    with pytest.raises(RuntimeError, match="but value_0 would"):
+        sweep(lambda value_0: np.zeros(2), {"value_0": [1]}, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:.*have been cancelled:UserWarning")  # joblib, of the others
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_stops_the_sweep_and_keeps_what_is_there(tmp_path, monkeypatch, workers):
+    call = partial(sweep, partial(quota, folder=tmp_path), {"x": range(12)}, tmp_path / "store")
+    monkeypatch.setattr(Store, "_write", limited)  # of this process; ``quota`` does it elsewhere
+    with pytest.raises(OSError, match=r"must take the results, got 'No space.*'x': .*stored") as e:
+        call(workers=workers)
+    assert e.value.errno == errno.ENOSPC
+    assert len(stored(tmp_path)) == 3 and not leftovers(tmp_path)
+    assert noted(tmp_path, "done").total() <= 4 + 2 * workers  # and not all of the twelve
+    (tmp_path / "store" / "more room").touch()
+    assert call().value.values.tolist() == [*range(12)]
+    assert all(noted(tmp_path, "done")[float(x)] >= 1 for x in range(12))
+
+
+WRITE = Store._write
+
+
+def limited(store: Store, file: Path, data: bytes) -> None:
+    """A disk that has room for three results."""
+    results = len(list(file.parent.glob("*.point")))
+    if results >= 3 and file.suffix == ".point" and not (file.parent / "more room").exists():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    WRITE(store, file, data)
+
+
+def quota(x: int, folder: Path) -> int:
+    Store._write = limited
+    note(folder, "done", x)
+    time.sleep(0.1)
+    return x
+
+
+def reading(x: int, file: Path) -> float:
+    return x * float(np.load(file).sum()) + float(Path(os.devnull).read_bytes() == b"")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_files_that_the_function_reads_are_named(tmp_path, workers):
+    np.save(tmp_path / "data.npy", np.ones(3))
+    call = partial(sweep, partial(reading, file=tmp_path / "data.npy"), store=tmp_path / "store")
+    with pytest.warns(RuntimeWarning, match="will not be noticed: .*data.npy$") as caught:
+        call({"x": range(3)}, workers=workers)
+    assert len(caught) == 1  # for all points
+    call({"x": range(3)})  # nothing is computed, nothing is read
+    sweep(lambda x: len(note(tmp_path, "done", x) or "none"), {"x": [1]}, tmp_path / "other")
+
+
+def test_a_finished_store_is_read_from_a_disk_that_cannot_be_written(tmp_path, monkeypatch):
+    call = partial(sweep, partial(square, folder=tmp_path), {"x": POINTS}, tmp_path / "store")
+    first = call()
+
+    def read_only(*arguments, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "replace", read_only)
+    for name in ("unlink", "rename", "touch"):
+        monkeypatch.setattr(Path, name, read_only)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
+    assert call().identical(first)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()} == before
+
+
 @pytest.mark.parametrize("name", ["joblib", "xarray", "dask.distributed"])
 def test_without_the_optional_packages_a_call_says_what_to_install(tmp_path, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     workers = "a client" if name.startswith("dask") else 1
-    with pytest.raises(ImportError, match=rf"{name}.*pip install toymodels\[sweep\]"):
+    with pytest.raises(ImportError, match=rf"{name}.*pip install '.\[sweep\]'"):
         sweep(lambda x: x, {"x": [1]}, tmp_path, workers=workers)
 
 

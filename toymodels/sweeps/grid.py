@@ -7,21 +7,23 @@
 A point should be a whole batch, seconds to hours of work: an ensemble, a curve. The grid is for
 what no batch can hold: widths, depths, horizons, more members than fit into memory.
 
-Needs joblib, xarray and, for a cluster, dask: ``pip install toymodels[sweep]``. Nothing else in the
-package imports them.
+Needs joblib, xarray and, for a cluster, dask, the extra ``sweep`` of this package. Nothing else in
+the package imports them.
 """
 
 import os
 import traceback
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from inspect import signature
 from itertools import product
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,10 +31,17 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from toymodels.numerics.draws import whole_number
-from toymodels.sweeps.fingerprint import differences, fingerprint, packages
+from toymodels.sweeps.fingerprint import files_read, fingerprint, other_packages
 from toymodels.sweeps.store import Fields, Point, Store
 
-Outcome = tuple[int, Fields, str]  # number of the point, its result, what went wrong if it did
+
+class Outcome(NamedTuple):
+    """What became of a point: a result, a traceback, or neither while another computes it."""
+
+    number: int
+    result: Fields | None = None
+    problem: str = ""
+    files: frozenset[str] = frozenset()  # of the user's, that the function read
 
 
 def sweep(
@@ -43,7 +52,6 @@ def sweep(
     workers: Any = 1,
     threads: int = 1,
     on_change: str = "refuse",
-    progress: bool | None = None,
 ) -> "xarray.Dataset":
     """``function(**point)`` at every point of ``grid``; what ``store`` holds is not computed again.
 
@@ -53,33 +61,37 @@ def sweep(
     at will. A bare result is called ``value``; a field named like an axis gets the ending
     ``_result``.
 
-    A point has the same numbers wherever it is computed: it gets the caller's default dtype and
-    ``threads`` threads of torch, for sums round differently with another number of them. All draws
-    must follow from a seed, an axis of the grid or an argument. One seed for all points means
-    common random numbers: neighbours differ by their physics and share their luck. For independent
-    points let the seed, or the purpose of the draws, depend on the point.
+    A point gets the caller's default dtype and ``threads`` threads of torch wherever it is
+    computed. Sums round differently with another number of threads, and on another kind of
+    processor: dtype and threads count as code, the processor does not. All draws must follow from
+    a seed, an axis of the grid or an argument. One seed for all points means common random numbers:
+    neighbours differ by their physics and share their luck. For independent points let the seed, or
+    the purpose of the draws, depend on the point.
 
     Whatever kills this process or a worker, finished points stay, and the same call goes on from
     there. A cluster replaces a lost worker by itself; a lost process ends the call with joblib's
-    error. Damaged files are computed again, with a warning. Several calls may share a store. Code
-    counts as in ``fingerprint``; ``on_change`` = "recompute" discards results of other code.
-    A progress bar appears on long work unless ``progress`` is False or TQDM_DISABLE is set.
-    A script with workers needs ``if __name__ == "__main__":``.
+    error. Damaged files are computed again, with a warning. Several calls may share a store and
+    its work: none computes a point while another does, but waits for it at the end, where the disk
+    can lock files. A finished store may be read-only. Code counts as in ``fingerprint``, which says
+    what it cannot see; a warning names the files that the function read. ``on_change`` =
+    "recompute" discards results of other code. A progress bar appears on long work unless
+    TQDM_DISABLE is set. A script with workers needs ``if __name__ == "__main__":``.
 
     Raises ValueError on a grid that is empty, repeats itself or does not fit the function, on a
     store of other code, and on results of unlike shapes; RuntimeError when points failed, once the
-    others are stored; ImportError without the optional packages.
+    others are stored; OSError when the first result cannot be written; ImportError without the
+    optional packages.
     """
     _require("joblib", "xarray")
     axes = _check_grid(function, grid)
     _check_workers(workers, threads)
     dtype = torch.get_default_dtype()
-    code = fingerprint(function) | {"default dtype": str(dtype)}
+    code = fingerprint(function) | {"default dtype": str(dtype), "threads": str(threads)}
     task = _Task(function, Store(Path(store).absolute(), code), dtype, threads)
     task.store.open(on_change=on_change)
     points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     try:
-        results, failed = _compute(task, points, workers, progress)
+        results, failed = _compute(task, points, workers)
     finally:
         task.store.tidy()
     if failed:
@@ -106,79 +118,115 @@ class _Task:
     dtype: torch.dtype
     threads: int
 
-    def __call__(self, number: int, point: Point) -> Outcome:
+    def __call__(self, number: int, point: Point, wait: bool) -> Outcome:
         try:
-            here = packages()
-            expected = {name: self.store.code[name] for name in here}
-            if changed := differences(expected, here):
+            if changed := other_packages(self.store.code):
                 raise RuntimeError(f"this worker runs other code: {'; '.join(changed)}")
-            # asked once more: by now another driver may have it, or a worker that never reported
-            result = self.store.load(point)
-            if result is None:
-                torch.set_default_dtype(self.dtype)
-                torch.set_num_threads(self.threads)
-                result = _flatten(self.function(**point))
-                if not result:
-                    raise ValueError("the function must return numbers, got nothing")
-                if self.store.folder.is_dir():  # a worker in the cloud may not see it
+            with self.store.claim(point, wait=wait) as granted:
+                # asked once more: by now another driver may have it, or a worker that was lost
+                result = self.store.load(point)
+                if result is not None or not granted:
+                    return Outcome(number, result)
+                with files_read() as files:
+                    result = self.compute(point)
+                with suppress(OSError):  # one in the cloud may not see the disk: the driver writes
                     self.store.save(point, result)
-            return number, result, ""
+            return Outcome(number, result, files=frozenset(files))
         except Exception:
-            return number, {}, traceback.format_exc()
+            return Outcome(number, problem=traceback.format_exc())
+
+    def compute(self, point: Point) -> Fields:
+        torch.set_default_dtype(self.dtype)
+        torch.set_num_threads(self.threads)
+        result = _named(self.function(**point), point)
+        if not result:
+            raise ValueError("the function must return numbers, got nothing")
+        return result
 
 
 def _compute(
-    task: _Task, points: list[Point], workers: Any, progress: bool | None
+    task: _Task, points: list[Point], workers: Any
 ) -> tuple[dict[int, Fields], dict[int, str]]:
     """Results, loaded or computed, and tracebacks, each by the number of its point."""
     loaded = {number: task.store.load(point) for number, point in enumerate(points)}
     results = {number: result for number, result in loaded.items() if result is not None}
     missing = {number: points[number] for number in loaded if number not in results}
-    failed = {}
+    failed, files = {}, set()
     for number in results:
         _check_alike(points, results, number)
-    if progress is None:  # tqdm's notebook bar itself overlooks this variable
-        progress = not os.environ.get("TQDM_DISABLE")
-    with (
-        tqdm(
-            total=len(points),
-            initial=len(results),
-            desc="sweep",
-            unit="point",
-            delay=3,
-            disable=not progress,
-        ) as bar,
-        closing(_outcomes(task, missing, workers)) as outcomes,
-    ):
-        for number, result, problem in outcomes:
-            if problem:
-                failed[number] = problem
-            else:
-                results[number] = result
-                _check_alike(points, results, number)
-                if task.store.load(points[number]) is None:  # its worker could not write it
-                    task.store.save(points[number], result)
-            bar.update()
+    with tqdm(
+        total=len(points),
+        initial=len(results),
+        desc="sweep",
+        unit="point",
+        delay=3,
+        disable=bool(os.environ.get("TQDM_DISABLE")),  # tqdm's bar for notebooks overlooks it
+    ) as bar:
+        for wait in (False, True):  # at first for nobody, then for what other drivers compute
+            with closing(_outcomes(task, missing, workers, wait)) as outcomes:
+                for number, result, problem, seen in outcomes:
+                    files |= seen
+                    if problem:
+                        failed[number] = problem
+                    elif result is not None:
+                        results[number] = result
+                        _check_alike(points, results, number)
+                        _keep(task.store, points[number], result, len(results))
+                    else:
+                        continue
+                    del missing[number]
+                    bar.update()
+    _warn_of(files)
     return results, failed
 
 
-def _outcomes(task: _Task, missing: dict[int, Point], workers: Any) -> Iterator[Outcome]:
+def _keep(store: Store, point: Point, result: Fields, found: int) -> None:
+    """Write what its worker could not. Raises OSError: to compute more would be for nothing."""
+    if store.load(point) is None:
+        try:
+            store.save(point, result)
+        except OSError as problem:
+            raise OSError(
+                problem.errno,
+                f"{store.folder} must take the results, got {problem.strerror!r}: the sweep stops, "
+                f"the result at {point} is lost and {found - 1} before it are stored. Make room "
+                "and call again",
+            ) from problem
+
+
+def _warn_of(files: set[str]) -> None:
+    if files:
+        warnings.warn(
+            "the function reads files, and changes of their contents will not be noticed: "
+            f"{', '.join(sorted(files))}",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def _outcomes(
+    task: _Task, missing: dict[int, Point], workers: Any, wait: bool
+) -> Iterator[Outcome]:
     """Compute the missing points, in any order. Closing it gives up those that have not begun."""
+    if not missing:
+        return
     start = _in_processes if isinstance(workers, int) else _on_cluster
-    return start(task, missing, workers)
+    yield from start(task, dict(missing), workers, wait)
 
 
-def _restoring(task: _Task, number: int, point: Point) -> Outcome:
+def _restoring(task: _Task, number: int, point: Point, wait: bool) -> Outcome:
     """Leave this process as it was: joblib uses its processes again, for whatever comes next."""
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     try:
-        return task(number, point)
+        return task(number, point, wait)
     finally:
         torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)
 
 
-def _in_processes(task: _Task, missing: dict[int, Point], processes: int) -> Iterator[Outcome]:
+def _in_processes(
+    task: _Task, missing: dict[int, Point], processes: int, wait: bool
+) -> Iterator[Outcome]:
     """In ``processes`` processes; one is this process itself."""
     import joblib
 
@@ -187,37 +235,53 @@ def _in_processes(task: _Task, missing: dict[int, Point], processes: int) -> Ite
     parallel = joblib.Parallel(
         processes, "loky", return_as="generator_unordered", batch_size=1, max_nbytes=None
     )
-    yield from parallel(joblib.delayed(_restoring)(task, *each) for each in missing.items())
+    yield from parallel(joblib.delayed(_restoring)(task, *each, wait) for each in missing.items())
 
 
-def _on_cluster(task: _Task, missing: dict[int, Point], client: Any) -> Iterator[Outcome]:
+def _on_cluster(
+    task: _Task, missing: dict[int, Point], client: Any, wait: bool
+) -> Iterator[Outcome]:
     from dask.distributed import as_completed
 
-    number = {f"point-{task.store.mark}-{n}": n for n in missing}
-    futures = client.map(task, list(missing), list(missing.values()), key=list(number))
+    number = {f"point-{task.store.mark}-{n}-{wait}": n for n in missing}
+    futures = client.map(
+        task, list(missing), list(missing.values()), [wait] * len(missing), key=list(number)
+    )
     try:
         for future in as_completed(futures):
             try:
                 outcome = future.result()
             except Exception as lost:  # tasks never raise: the workers that had it died
-                outcome = number[future.key], {}, repr(lost)
+                outcome = Outcome(number[future.key], problem=repr(lost))
             future.release()  # or else the cluster keeps all results until the end
             yield outcome
     finally:
         client.cancel(futures)
 
 
-def _flatten(value: object, *names: str) -> Fields:
-    """What a function returned as arrays by name; parts of parts have names with underscores."""
+def _named(value: object, point: Point) -> Fields:
+    """Arrays by the names that they get in the Dataset, where all names must differ."""
+    parts = [(f"{k}_result" if k in point else k, array) for k, array in _flatten(value)]
+    inner = [f"{name}_{k}" for name, array in parts for k in range(array.ndim)]
+    count = Counter([*point, *(name for name, _ in parts), *inner])
+    if twice := [name for name, times in count.items() if times > 1]:
+        raise ValueError(
+            f"axes and fields must have names of their own, but {', '.join(twice)} would stand for "
+            "two of them: give a field another name"
+        )
+    return dict(parts)
+
+
+def _flatten(value: object, *names: str) -> Iterator[tuple[str, np.ndarray]]:
+    """What a function returned as arrays; parts of parts have names with underscores."""
     if is_dataclass(value):
         value = {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):
-        parts = [_flatten(part, *names, str(name)) for name, part in value.items()]
-        return {name: array for part in parts for name, array in part.items()}
-    if value is None:  # a field that this record leaves out
-        return {}
-    array = value.numpy(force=True) if isinstance(value, Tensor) else np.asarray(value)
-    return {"_".join(names) or "value": array}
+        for name, part in value.items():
+            yield from _flatten(part, *names, str(name))
+    elif value is not None:  # a field that this record leaves out
+        array = value.numpy(force=True) if isinstance(value, Tensor) else np.asarray(value)
+        yield "_".join(names) or "value", array
 
 
 def _dataset(axes: dict[str, list], results: list[Fields], code: Mapping) -> "xarray.Dataset":
@@ -227,9 +291,8 @@ def _dataset(axes: dict[str, list], results: list[Fields], code: Mapping) -> "xa
     variables = {}
     for name in results[0]:
         stack = np.stack([result[name] for result in results])
-        label = f"{name}_result" if name in axes else name
-        inner = [f"{label}_{k}" for k in range(stack.ndim - 1)]
-        variables[label] = ((*axes, *inner), stack.reshape(shape + stack.shape[1:]))
+        inner = [f"{name}_{k}" for k in range(stack.ndim - 1)]
+        variables[name] = ((*axes, *inner), stack.reshape(shape + stack.shape[1:]))
     return xarray.Dataset(variables, coords=axes, attrs=dict(code))
 
 
@@ -267,6 +330,8 @@ def _check_axis(name: str, values: Iterable) -> list:
             raise ValueError(f"the axis {name} must hold numbers or words, got {value!r}")
         if isinstance(value, float) and not isfinite(value):
             raise ValueError(f"the axis {name} must be finite, got {value!r}")
+    if len({isinstance(value, str) for value in plain}) > 1:
+        raise ValueError(f"the axis {name} must hold numbers or words, not both, got {plain}")
     if len(set(plain)) < len(plain):
         raise ValueError(f"the axis {name} must not repeat a value, got {plain}")
     return plain
@@ -291,4 +356,6 @@ def _require(*packages: str) -> None:
         try:
             import_module(name)
         except ModuleNotFoundError as missing:
-            raise ImportError(f"a sweep needs {name}: pip install toymodels[sweep]") from missing
+            raise ImportError(
+                f"a sweep needs {name}: in a copy of the sources, pip install '.[sweep]'"
+            ) from missing
