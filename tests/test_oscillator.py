@@ -49,8 +49,14 @@ def column(*values):
     return torch.tensor(values, dtype=torch.float64)[:, None]
 
 
-def gap(model, steps, **run):
-    exact, seen = theory(model, steps).position, experiment(model, steps, **run).position
+def rolled(model, steps, seed=0):
+    """The experiment with a single member, without the axis of members."""
+    motion = experiment(model, steps, seed=seed)
+    return replace(motion, position=motion.position[..., 0, :, :])
+
+
+def gap(model, steps):
+    exact, seen = theory(model, steps).position, rolled(model, steps).position
     return float((exact - seen).abs().max() / seen.abs().max())
 
 
@@ -91,7 +97,7 @@ def test_response_is_where_the_driven_motion_settles():
         torch.ones(7, 2, dtype=torch.float64) * torch.tensor([1.0, 0.3], dtype=torch.float64),
         step=0.5, momentum=0.7, drive=2.0, drive_frequency=omega,
     )  # fmt: skip
-    seen = experiment(model, 300).position[:, 200:]
+    seen = rolled(model, 300).position[:, 200:]
     k = torch.arange(200, 301, dtype=torch.float64)[:, None]
     X = response(model)[:, None]
     phase = omega[:, None, None] * k
@@ -152,7 +158,7 @@ def test_map_follows_the_flow_at_first_order_in_its_time_step(friction):
     def distance(dt):
         model = Oscillator(column(1.0), step=dt**2, momentum=1 - friction * dt)
         steps = round(4 / dt)
-        return (experiment(model, steps).position - flow(model, steps).position).abs().max()
+        return (rolled(model, steps).position - flow(model, steps).position).abs().max()
 
     order = torch.log2(distance(2**-8) / distance(2**-9))
     assert float(order) == pytest.approx(1.0, abs=0.1)
@@ -160,7 +166,7 @@ def test_map_follows_the_flow_at_first_order_in_its_time_step(friction):
 
 def test_map_follows_gradient_flow_at_first_order_in_the_step():
     def distance(h, b=0.6):
-        seen = experiment(Oscillator(column(1.0), step=h * (1 - b), momentum=b), round(3 / h))
+        seen = rolled(Oscillator(column(1.0), step=h * (1 - b), momentum=b), round(3 / h))
         return (seen.position[0, :, 0] - torch.exp(-h * seen.step)).abs().max()
 
     assert float(torch.log2(distance(2**-9) / distance(2**-10))) == pytest.approx(1.0, abs=0.1)
@@ -189,7 +195,7 @@ def test_largest_step_is_the_edge():
     edge = largest_step(Oscillator(curvature, 1.0, momentum))
     torch.testing.assert_close(edge, 2 * (1 + momentum) / curvature[:, 0])
     inside, outside = (
-        experiment(Oscillator(curvature, f * edge, momentum), 600).position for f in (0.99, 1.01)
+        rolled(Oscillator(curvature, f * edge, momentum), 600).position for f in (0.99, 1.01)
     )
     assert bool((inside[:, -1].abs() < 0.1).all()) and bool((outside[:, -1, 0].abs() > 10).all())
 
@@ -206,10 +212,11 @@ def test_stationary_variance_solves_the_lyapunov_equation():
 
 def test_noisy_members_have_the_predicted_mean_and_variance():
     members = 4000
-    model = Oscillator(torch.ones(members, 2, dtype=torch.float64) * column(1.0, 0.3)[:, 0],
+    model = Oscillator(torch.tensor([1.0, 0.3], dtype=torch.float64),
                        step=0.6, momentum=0.5, noise=0.2, start=2.0)  # fmt: skip
-    seen = experiment(model, 30, seed=3).position
-    expected, var = theory(model, 30).position[0], variance(model, 30)[0]
+    seen = experiment(model, 30, seed=3, members=members).position
+    assert seen.shape == (members, 31, 2)
+    expected, var = theory(model, 30).position, variance(model, 30)
     error = (var[1:] / members).sqrt()
     assert float(((seen.mean(0) - expected)[1:] / error).abs().max()) < 4.5
     relative = seen.var(0)[1:] / var[1:] - 1
@@ -217,22 +224,31 @@ def test_noisy_members_have_the_predicted_mean_and_variance():
     assert float(seen.var(0)[0].max()) == 0.0
 
 
+def test_noise_is_independent_for_every_member_mode_step_and_problem():
+    members = 2000
+    model = Oscillator(torch.zeros(2, 2, dtype=torch.float64), step=1.0, noise=1.0)
+    kicks = experiment(model, 2, seed=5, members=members).position.diff(dim=-2)
+    numbers = kicks.movedim(1, -1).reshape(8, members)  # problem, step, mode; a flat mode sums them
+    off = torch.corrcoef(numbers) - torch.eye(8, dtype=torch.float64)
+    assert float(off.abs().max()) < 4.5 / math.sqrt(members)
+    neighbours = (kicks[:, 1:] * kicks[:, :-1]).mean((0, 1, 2, 3))
+    assert abs(float(neighbours)) < 4.5 / math.sqrt(8 * members)
+
+
 def test_noise_in_one_problem_leaves_the_others_quiet():
     noise = torch.tensor([0.0, 0.5], dtype=torch.float64)
     model = Oscillator(torch.ones(2, 1, dtype=torch.float64), 0.1, 0.5, noise=noise)
-    off = (experiment(model, 10).position - theory(model, 10).position).abs().amax((1, 2))
+    off = (rolled(model, 10).position - theory(model, 10).position).abs().amax((1, 2))
     assert off[0] < 1e-14 and off[1] > 0.01
 
 
 def test_a_member_draws_the_same_noise_alone_and_in_company():
-    many = experiment(Oscillator(torch.ones(5, 2, dtype=torch.float64), 0.1, noise=1.0), 20, seed=8)
-    few = experiment(Oscillator(torch.ones(2, 2, dtype=torch.float64), 0.1, noise=1.0), 20, seed=8)
-    assert torch.equal(many.position[:2], few.position)
-    assert not torch.equal(many.position[0], many.position[1])
-    other = experiment(
-        Oscillator(torch.ones(2, 2, dtype=torch.float64), 0.1, noise=1.0), 20, seed=9
-    )
-    assert not torch.equal(other.position, few.position)
+    model = Oscillator(torch.ones(2, dtype=torch.float64), 0.1, noise=1.0)
+    many, few = (experiment(model, 20, seed=8, members=n).position for n in (5, 2))
+    assert torch.equal(many[:2], few) and not torch.equal(many[0], many[1])
+    batch = Oscillator(torch.ones(2, 2, dtype=torch.float64), 0.1, noise=1.0)
+    assert torch.equal(experiment(batch, 20, seed=8).position[:, 0], few)
+    assert not torch.equal(experiment(model, 20, seed=9, members=2).position, few)
 
 
 def test_a_batch_is_its_members():
@@ -240,12 +256,12 @@ def test_a_batch_is_its_members():
     momentum = torch.tensor([0.9, 0.2], dtype=torch.float64)
     batch = Oscillator(CURVATURE, step, momentum, drive=0.5, drive_frequency=0.3)
     quartic = torch.tensor([0.0, 0.4], dtype=torch.float64)
-    softer = experiment(replace(batch, quartic=quartic), 40).position
+    softer = rolled(replace(batch, quartic=quartic), 40).position
     for i in range(2):
         alone = Oscillator(CURVATURE[i], step[i], momentum[i], 1.0, 0.0, quartic[i], 0.5, 0.3)
-        torch.testing.assert_close(softer[i], experiment(alone, 40).position)
+        torch.testing.assert_close(softer[i], rolled(alone, 40).position)
         one = Oscillator(CURVATURE[i], step[i], momentum[i], drive=0.5, drive_frequency=0.3)
-        for function in (theory, experiment):
+        for function in (theory, rolled):
             torch.testing.assert_close(function(batch, 40).position[i], function(one, 40).position)
         for number in (frequency, rate, response, largest_step):
             torch.testing.assert_close(number(batch)[i], number(one))
@@ -258,7 +274,7 @@ def test_lindstedt_is_right_to_first_order_and_misses_by_the_known_square():
     model = Oscillator(
         torch.full((4, 1), c, dtype=torch.float64), h, 1.0, start, quartic=strength * c / A**2
     )
-    measured = winding(experiment(model, 8000))[:, 0]
+    measured = winding(rolled(model, 8000))[:, 0]
     bare = frequency(Oscillator(model.curvature, h, 1.0))[:, 0]
     shift = (measured / bare - 1) / strength
     assert float(shift[0]) == pytest.approx(3 / 8, rel=0.01)
@@ -272,9 +288,7 @@ def test_lindstedt_is_right_to_first_order_and_misses_by_the_known_square():
 
 def test_winding_measures_the_linear_frequency_at_any_step():
     model = Oscillator(column(0.01, 0.7, 2.0, 3.5), step=1.0, momentum=1.0)
-    torch.testing.assert_close(
-        winding(experiment(model, 4000)), frequency(model), atol=1e-9, rtol=0
-    )
+    torch.testing.assert_close(winding(rolled(model, 4000)), frequency(model), atol=1e-9, rtol=0)
 
 
 def test_a_quartic_term_shifts_the_frequency_of_its_own_member():
@@ -289,7 +303,7 @@ def test_a_quartic_term_shifts_the_frequency_of_its_own_member():
 def test_lindstedt_holds_at_large_steps_too():
     q = torch.tensor([1e-3, 2e-3], dtype=torch.float64)
     model = Oscillator(torch.ones(2, 1, dtype=torch.float64), 0.9, 1.0, quartic=q)
-    miss = (winding(experiment(model, 4000)) - frequency(model)).abs()[:, 0]
+    miss = (winding(rolled(model, 4000)) - frequency(model)).abs()[:, 0]
     assert float(torch.log2(miss[1] / miss[0])) == pytest.approx(2.0, abs=0.1)
 
 
@@ -299,7 +313,7 @@ def test_softening_bowl_past_the_edge_is_caught_in_a_two_step_orbit():
         torch.ones(2, 1, dtype=torch.float64), step=2.2 * (1 + momentum) / 1.0,
         momentum=momentum, start=0.1, quartic=-0.5,
     )  # fmt: skip
-    seen = experiment(model, 2000).position
+    seen = rolled(model, 2000).position
     torch.testing.assert_close(seen[:, -1].abs(), orbit(model))
     torch.testing.assert_close(seen[:, -1], -seen[:, -2])
 
@@ -307,10 +321,10 @@ def test_softening_bowl_past_the_edge_is_caught_in_a_two_step_orbit():
 def test_stiffening_bowl_below_the_edge_loses_balls_from_outside_the_orbit():
     model = Oscillator(column(1.0, 1.0), step=1.5, quartic=0.5)
     a = orbit(model)
-    inside = experiment(Oscillator(model.curvature, 1.5, start=0.999 * a, quartic=0.5), 60)
+    inside = rolled(Oscillator(model.curvature, 1.5, start=0.999 * a, quartic=0.5), 60)
     assert float(inside.position[:, -1].abs().max()) < 1e-6
     with pytest.raises(ValueError, match="position must be finite"):
-        experiment(Oscillator(model.curvature, 1.5, start=1.001 * a, quartic=0.5), 60)
+        rolled(Oscillator(model.curvature, 1.5, start=1.001 * a, quartic=0.5), 60)
 
 
 def test_digits_regression_is_a_set_of_oscillators():
@@ -336,14 +350,14 @@ def test_digits_regression_is_a_set_of_oscillators():
 
 
 def test_no_steps_leave_the_start_alone():
-    for function in (theory, experiment, flow):
+    for function in (theory, rolled, flow):
         assert function(Oscillator(CURVATURE, 0.1, start=2.0), 0).position.eq(2).all()
 
 
 def test_dtype_and_device_follow_the_curvature(device):
     curvature = CURVATURE.to(device, torch.float32)
     model = Oscillator(curvature, 0.1, 0.5, noise=0.1, drive=1.0, drive_frequency=0.2)
-    for motion in (theory(model, 5), experiment(model, 5, seed=1)):
+    for motion in (theory(model, 5), rolled(model, 5)):
         assert motion.position.dtype == motion.step.dtype == torch.float32
         assert motion.position.device == motion.step.device == curvature.device
         assert motion.position.shape == (2, 6, 3) and motion.step.tolist() == [0, 1, 2, 3, 4, 5]
@@ -354,17 +368,19 @@ def test_dtype_and_device_follow_the_curvature(device):
     "change, match",
     [
         ({"curvature": -CURVATURE}, "curvature must be non-negative"),
-        ({"curvature": CURVATURE * math.nan}, "curvature must be finite"),
-        ({"curvature": CURVATURE[:, :0]}, "curvature must have a last axis"),
+        ({"curvature": CURVATURE * math.nan}, "curvature must not hold NaN"),
+        ({"curvature": CURVATURE * math.inf}, "curvature must"),
+        ({"curvature": CURVATURE[:, :0]}, "curvature must not be empty"),
         ({"step": 0.0}, "step must be positive"),
         ({"step": math.inf}, "step must be finite"),
         ({"momentum": 1.1}, "momentum must be between 0 and 1"),
         ({"momentum": -0.1}, "momentum must be between 0 and 1"),
         ({"noise": -1.0}, "noise must be non-negative"),
-        ({"quartic": math.nan}, "quartic must be finite"),
+        ({"quartic": math.nan}, "quartic must be a number, got NaN"),
+        ({"quartic": math.inf}, "quartic must be finite"),
         ({"start": 0.0}, "start must not be zero"),
         ({"momentum": torch.ones(5, dtype=torch.float64)}, "momentum must be a number or have"),
-        ({"step": torch.ones(2, dtype=torch.float32)}, "step must be torch.float64"),
+        ({"step": "fast"}, "step must be a number or a tensor, got 'fast'"),
     ],
 )
 def test_impossible_models_are_refused(change, match):
@@ -377,9 +393,12 @@ def test_impossible_questions_are_refused():
     quartic = Oscillator(CURVATURE[:, :2], 0.1, 0.9, quartic=0.1)
     undamped = Oscillator(CURVATURE[:, :2], 0.1, 1.0, noise=1.0)
     for steps in (2.5, -1, True):
-        for function in (theory, experiment, flow, impulse, variance):
-            with pytest.raises(ValueError, match="steps must be a non-negative whole number"):
+        for function in (theory, rolled, flow, impulse, variance):
+            with pytest.raises(ValueError, match="steps must be a .*whole number, got"):
                 function(model, steps)
+    for members in (0, -1):
+        with pytest.raises(ValueError, match="members must be"):
+            experiment(model, 3, seed=0, members=members)
     for function in (
         lambda m: theory(m, 3),
         lambda m: flow(m, 3),
@@ -403,8 +422,8 @@ def test_impossible_questions_are_refused():
     with pytest.raises(ValueError, match="curvature must be positive"):
         optimal(CURVATURE)
     with pytest.raises(ValueError, match="at least 8 steps, got 7"):
-        winding(experiment(model, 7))
-    assert winding(experiment(model, 8)).shape == (2, 2)
+        winding(rolled(model, 7))
+    assert winding(rolled(model, 8)).shape == (2, 2)
     with pytest.raises(ValueError, match="drive must be 0"):
         flow(Oscillator(CURVATURE, 0.1, drive=(CURVATURE == 4.0).to(torch.float64)), 3)
     with pytest.raises(ValueError, match="position must be finite"):
@@ -415,3 +434,11 @@ def test_a_mode_that_flips_without_swinging_has_no_frequency():
     assert (
         frequency(Oscillator(torch.tensor([1.9, 0.1], dtype=torch.float64), step=1.0)).eq(0).all()
     )
+
+
+def test_whole_numbers_lists_and_float32_are_welcome():
+    exact = theory(Oscillator(torch.tensor([1.0, 2.0], dtype=torch.float64), 0.1), 3).position
+    for curvature in ([1, 2], (1.0, 2.0), torch.tensor([1, 2])):
+        torch.testing.assert_close(theory(Oscillator(curvature, 0.1), 3).position, exact)
+    mixed = Oscillator([1.0, 2.0], torch.tensor(0.1, dtype=torch.float64), momentum=[0.0, 0])
+    torch.testing.assert_close(theory(mixed, 3).position, exact)

@@ -24,10 +24,13 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from toymodels.numerics import draws
+from toymodels.numerics.door import door
+from toymodels.numerics.quantity import per_entry, require
 
 Number = float | int | Tensor  # one number, one per problem (*batch,), one per mode (*batch, mode)
 
 
+@door
 @dataclass(frozen=True)
 class Oscillator:
     """Modes of a bowl and the descent that rolls in it; leading axes are independent problems.
@@ -51,32 +54,18 @@ class Oscillator:
             raise ValueError(f"curvature must have a last axis of modes, got shape {shape}")
         values = {field.name: self.per_mode(field.name) for field in fields(self)}
         for name, value in values.items():
-            _refuse(name, value, torch.isfinite(value), "finite", "NaN and infinity do not move")
+            require(name, value, value == value, "finite", "NaN and infinity do not move")
         c, h, b, start, noise, _, drive, _ = values.values()
-        _refuse("curvature", c, c >= 0, "non-negative", "a ball on a hilltop rolls away")
-        _refuse("step", h, h > 0, "positive", "otherwise nothing moves")
-        _refuse("momentum", b, (b >= 0) & (b <= 1), "between 0 and 1", "above 1 it gains energy")
-        _refuse("noise", noise, noise >= 0, "non-negative", "it is a variance")
+        require("curvature", c, c >= 0, "non-negative", "a ball on a hilltop rolls away")
+        require("step", h, h > 0, "positive", "otherwise nothing moves")
+        require("momentum", b, (b >= 0) & (b <= 1), "between 0 and 1", "above 1 it gains energy")
+        require("noise", noise, noise >= 0, "non-negative", "it is a variance")
         if not bool(((start != 0) | (noise > 0) | (drive != 0)).any()):
             raise ValueError("start must not be zero, got 0: nothing moves without noise or drive")
 
     def per_mode(self, name: str) -> Float[Tensor, "*batch mode"]:
         """The parameter ``name`` as a tensor shaped like ``curvature``."""
-        value, c = getattr(self, name), self.curvature
-        if not isinstance(value, Tensor):
-            return torch.as_tensor(value, dtype=c.dtype, device=c.device).expand_as(c)
-        if (value.dtype, value.device) != (c.dtype, c.device):
-            raise ValueError(
-                f"{name} must be {c.dtype} on {c.device} like curvature, "
-                f"got {value.dtype} on {value.device}"
-            )
-        if value.shape not in (c.shape, c.shape[:-1], ()):
-            raise ValueError(
-                f"{name} must be a number or have shape {tuple(c.shape[:-1])} or "
-                f"{tuple(c.shape)}, got {tuple(value.shape)}"
-            )
-        per_problem = 0 < value.ndim < c.ndim
-        return (value[..., None] if per_problem else value).expand_as(c)
+        return per_entry(name, getattr(self, name), self.curvature)
 
 
 @dataclass(frozen=True)
@@ -87,7 +76,9 @@ class Motion:
     """
 
     step: Float[Tensor, " time"]  # 0, 1, ..., n
-    position: Float[Tensor, "*batch time mode"]  # displacement from the minimum
+    position: Float[
+        Tensor, "*batch time mode"
+    ]  # displacement; an experiment: (*batch, member, ...)
 
     def __post_init__(self):
         if not bool(torch.isfinite(self.position).all()):
@@ -97,7 +88,8 @@ class Motion:
             )
 
 
-def theory(model: Oscillator, steps: int | float) -> Motion:
+@door(origin="theory")
+def theory(model: Oscillator, steps: int) -> Motion:
     """Exact motion of the linear map over a whole number of steps, mean over the noise.
 
     The steady answer to the drive plus a free part, two copies of the impulse response; near an
@@ -117,16 +109,21 @@ def theory(model: Oscillator, steps: int | float) -> Motion:
     return Motion(k[:, 0], free + steady)
 
 
-def experiment(model: Oscillator, steps: int | float, *, seed: int = 0) -> Motion:
-    """Roll the ball: iterate descent with momentum, all members and modes at once.
+@door(origin="experiment")
+def experiment(model: Oscillator, steps: int, *, seed: int, members: int = 1) -> Motion:
+    """Roll the ball: iterate descent with momentum, positions (*batch, member, time, mode).
 
-    Member i of the flattened batch draws its noise from (``seed``, i) alone. Raises ValueError
-    on a fractional or negative ``steps`` or ``seed`` and on a motion that overflows.
+    ``members`` balls roll in every bowl; only noise tells them apart. Member i of the flattened
+    ensemble draws it from (``seed``, i) alone. Raises ValueError on negative ``steps`` or
+    ``seed``, on no members and on a motion that overflows.
     """
     k = _counter(model, steps)
+    kicks = _kicks(model, len(k) - 1, seed, members)  # (*batch, member, steps, mode)
     names = ("curvature", "step", "momentum", "quartic", "drive", "drive_frequency", "start")
-    c, h, b, q, F, omega, x = (model.per_mode(name) for name in names)
-    kicks = _kicks(model, len(k) - 1, seed)  # (*batch, steps, mode)
+    c, h, b, q, F, omega, x = (
+        model.per_mode(name)[..., None, :].expand(*kicks.shape[:-2], kicks.shape[-1])
+        for name in names
+    )
     v, positions, anharmonic = torch.zeros_like(x), [x], bool((q != 0).any())
     for n, kick in enumerate(kicks.unbind(-2)):
         gradient = c * x - F * torch.cos(omega * n) + kick
@@ -138,7 +135,8 @@ def experiment(model: Oscillator, steps: int | float, *, seed: int = 0) -> Motio
     return Motion(k[:, 0], torch.stack(positions, dim=-2))
 
 
-def flow(model: Oscillator, steps: int | float) -> Motion:
+@door(origin="theory")
+def flow(model: Oscillator, steps: int) -> Motion:
     """The oscillator in continuous time: x'' + 2 g x' + c x = 0 at t = k sqrt(h), from rest.
 
     The friction is g = (1 - b) / (2 sqrt(h)). Free motion only: the map follows it to
@@ -160,7 +158,8 @@ def flow(model: Oscillator, steps: int | float) -> Motion:
     return Motion(k[:, 0], x0 * (even + g * torch.where(D > 0, swing, creep)))
 
 
-def impulse(model: Oscillator, steps: int | float) -> Float[Tensor, "*batch time mode"]:
+@door(origin="theory")
+def impulse(model: Oscillator, steps: int) -> Float[Tensor, "*batch time mode"]:
     """Displacement k steps after a unit kick, (z1^k - z2^k) / (z1 - z2): the Green's function.
 
     Written so that merging roots (k tau^(k-1)), vanishing roots and long times stay accurate.
@@ -176,12 +175,14 @@ def impulse(model: Oscillator, steps: int | float) -> Float[Tensor, "*batch time
     return torch.cat([torch.zeros_like(tau), after], dim=-2)
 
 
+@door(origin="theory")
 def rate(model: Oscillator) -> Float[Tensor, "*batch mode"]:
     """Factor by which each mode shrinks per step in the long run: the larger root's modulus."""
     tau, b, D = _roots(model)
     return torch.where(D > 0, b.sqrt(), tau.abs() + (-D).clamp(min=0).sqrt())
 
 
+@door(origin="theory")
 def frequency(model: Oscillator) -> Float[Tensor, "*batch mode"]:
     """Radians per step of the free oscillation; 0 where both roots are real.
 
@@ -195,12 +196,13 @@ def frequency(model: Oscillator) -> Float[Tensor, "*batch mode"]:
     if not bool((q != 0).any()):
         return w
     why = "only an undamped swing keeps its amplitude, which a quartic term reads"
-    _refuse("momentum", b, b == 1, "1 with a quartic term", why)
-    _refuse("curvature", model.curvature, D > 0, "between 0 and 4 / step", why)
+    require("momentum", b, b == 1, "1 with a quartic term", why)
+    require("curvature", model.curvature, D > 0, "between 0 and 4 / step", why)
     amplitude = model.per_mode("start") / torch.cos(w / 2)
     return w + 3 * model.per_mode("step") * q * amplitude**2 / (8 * torch.sin(w))
 
 
+@door
 def winding(motion: Motion) -> Float[Tensor, "*batch mode"]:
     """Measured radians per step about the origin, for undamped motion of many periods.
 
@@ -219,6 +221,7 @@ def winding(motion: Motion) -> Float[Tensor, "*batch mode"]:
     return (bump * turn).sum(-2) / bump.sum(-2)
 
 
+@door(origin="theory")
 def response(model: Oscillator) -> Complex[Tensor, "*batch mode"]:
     """Complex amplitude X of the steady answer Re X exp(i Omega k); its angle is minus the lag."""
     tau, b, _ = _roots(model)
@@ -226,6 +229,7 @@ def response(model: Oscillator) -> Complex[Tensor, "*batch mode"]:
     return h * F / torch.complex((1 + b) * torch.cos(omega) - 2 * tau, (1 - b) * torch.sin(omega))
 
 
+@door(origin="theory")
 def resonance(model: Oscillator) -> Float[Tensor, "*batch mode"]:
     """Drive frequency with the largest steady answer: cos(Omega) = (1 + b) tau / (2 b).
 
@@ -236,13 +240,15 @@ def resonance(model: Oscillator) -> Float[Tensor, "*batch mode"]:
     return torch.arccos(peak.clamp(-1, 1))
 
 
-def variance(model: Oscillator, steps: int | float) -> Float[Tensor, "*batch time mode"]:
+@door(origin="theory")
+def variance(model: Oscillator, steps: int) -> Float[Tensor, "*batch time mode"]:
     """Variance of the position at each step: kicks add up through the squared impulse response."""
     _linear_only(model, "variance")
     kick = model.per_mode("step") ** 2 * model.per_mode("noise")
     return (kick[..., None, :] * impulse(model, steps) ** 2).cumsum(-2)
 
 
+@door(origin="theory")
 def stationary(model: Oscillator) -> Float[Tensor, "*batch mode"]:
     """Variance that the noise sustains for ever, h s2 (1 + b) / (c (1 - b) (2 (1 + b) - h c)).
 
@@ -252,17 +258,19 @@ def stationary(model: Oscillator) -> Float[Tensor, "*batch mode"]:
     _linear_only(model, "stationary")
     c, h, b, s2 = (model.per_mode(name) for name in ("curvature", "step", "momentum", "noise"))
     edge = 2 * (1 + b)
-    _refuse("momentum", b, b < 1, "below 1", "without friction the noise heats for ever")
-    _refuse("curvature", c, c > 0, "positive", "a flat mode diffuses without bound")
-    _refuse("step", h, h * c < edge, "below 2 (1 + momentum) / curvature", "it is unstable")
+    require("momentum", b, b < 1, "below 1", "without friction the noise heats for ever")
+    require("curvature", c, c > 0, "positive", "a flat mode diffuses without bound")
+    require("step", h, h * c < edge, "below 2 (1 + momentum) / curvature", "it is unstable")
     return h * s2 * (1 + b) / (c * (1 - b) * (edge - h * c))
 
 
+@door(origin="theory")
 def largest_step(model: Oscillator) -> Float[Tensor, "*batch"]:
     """Step size at which the stiffest mode stops converging, 2 (1 + b) / c."""
     return (2 * (1 + model.per_mode("momentum")) / model.curvature).amin(-1)
 
 
+@door(origin="theory")
 def orbit(model: Oscillator) -> Float[Tensor, "*batch mode"]:
     """Amplitude a of the orbit that jumps between a and -a: h (c + q a^2) = 2 (1 + b).
 
@@ -271,7 +279,7 @@ def orbit(model: Oscillator) -> Float[Tensor, "*batch mode"]:
     there is none. Raises ValueError on a zero ``quartic``.
     """
     c, h, b, q = (model.per_mode(name) for name in ("curvature", "step", "momentum", "quartic"))
-    _refuse("quartic", q, q != 0, "non-zero", "a linear mode has orbits at the edge alone")
+    require("quartic", q, q != 0, "non-zero", "a linear mode has orbits at the edge alone")
     return ((2 * (1 + b) / h - c) / q).clamp(min=0).sqrt()
 
 
@@ -284,6 +292,7 @@ class Tuning:
     rate: Float[Tensor, "*batch"]
 
 
+@door(origin="theory")
 def optimal(curvature: Float[Tensor, "*batch mode"]) -> Tuning:
     """Polyak's tuning: both extreme modes critically damped, at opposite signs of the root.
 
@@ -309,30 +318,26 @@ def _roots(model: Oscillator) -> tuple[Tensor, Tensor, Tensor]:
     return (1 + b - hc) / 2, b, (hc - lower) * (upper - hc) / 4
 
 
-def _counter(model: Oscillator, steps: int | float) -> Tensor:
+def _counter(model: Oscillator, steps: int) -> Tensor:
     """Step numbers 0 to ``steps`` as a column, (time, 1)."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"steps must be a non-negative whole number, got {steps!r}")
-    c = model.curvature
+    c, steps = model.curvature, draws.whole_number(steps, "steps")
     return torch.arange(steps + 1, dtype=c.dtype, device=c.device)[:, None]
 
 
-def _kicks(model: Oscillator, steps: int, seed: int) -> Tensor:
-    c, s2 = model.curvature, model.per_mode("noise")[..., None, :]
-    shape = (*c.shape[:-1], steps, c.shape[-1])
+def _kicks(model: Oscillator, steps: int, seed: int, members: int) -> Tensor:
+    draws.whole_number(seed, "seed")
+    if draws.whole_number(members, "members") < 1:
+        raise ValueError("members must be at least 1, got 0: nothing would roll")
+    c, s2 = model.curvature, model.per_mode("noise")[..., None, None, :]
+    shape = (*c.shape[:-1], members, steps, c.shape[-1])
     if not bool((s2 > 0).any()):
         return torch.zeros((), dtype=c.dtype, device=c.device).expand(shape)
     where = {"dtype": c.dtype, "device": c.device}
-    members = c.shape[:-1].numel()
-    xi = draws.normal(seed, "gradient noise", members, (steps, c.shape[-1]), **where)
+    everybody = c.shape[:-1].numel() * members
+    xi = draws.normal(seed, "gradient noise", everybody, (steps, c.shape[-1]), **where)
     return s2.sqrt() * xi.reshape(shape)
 
 
 def _linear_only(model: Oscillator, what: str) -> None:
     q = model.per_mode("quartic")
-    _refuse("quartic", q, q == 0, f"0 in {what}", "it solves linear modes")
-
-
-def _refuse(name: str, value: Tensor, good: Tensor, what: str, why: str) -> None:
-    if not bool(good.all()):
-        raise ValueError(f"{name} must be {what}, got {value[~good][0]:g}: {why}")
+    require("quartic", q, q == 0, f"0 in {what}", "it solves linear modes")

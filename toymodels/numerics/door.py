@@ -97,7 +97,7 @@ class Parameter:
         words |= {type(None): "None", Tensor: "a tensor"}
         found = [axes.text for axes in self.axes]
         for choice in self.choices:
-            if not _is_array(choice):
+            if not _is_array(choice) and not (choice is int and float in self.choices):
                 name = getattr(choice, "__name__", str(choice))
                 found.append("a function" if _is_function(choice) else words.get(choice, name))
         return " or ".join(dict.fromkeys(found))
