@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Bool, Complex, Float, Int, Num
+from jaxtyping import Bool, Complex, Float, Int, Num, Shaped
 from torch import Tensor
 
 from toymodels.numerics.door import Untouched, door, untouched
@@ -38,6 +38,7 @@ def seen(
     mask: Bool[Tensor, " mask"] | None = None,
     wave: Complex[Tensor, " wave"] | None = None,
     square: Float[Tensor, "row 2"] | None = None,
+    steps: Shaped[Tensor, " steps"] | None = None,
     word: str = "",
     flag: bool = False,
 ) -> dict:
@@ -60,6 +61,8 @@ def test_lists_arrays_and_whole_numbers_become_tensors_of_the_declared_kind():
     found = seen(Model([1.0]), [0, 1], record=[0.0, 3.0], count=[1, 2], mask=[True], wave=[1j])
     assert found["time"].dtype == DOUBLE and found["record"].dtype == torch.int64
     assert found["count"].dtype == torch.int64 and found["wave"].is_complex()
+    assert seen(Model([1.0]), [0.0], steps=[1, 2])["steps"].dtype == torch.int64
+    assert seen(Model([1.0]), [0.0], steps=[0.5])["steps"].dtype == DOUBLE
 
 
 def test_numbers_of_numpy_and_torch_become_pythons_own():

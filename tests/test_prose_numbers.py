@@ -23,7 +23,6 @@ UNCONVERTED = [
     "deep_linear",
     "kernel_regression",
     "mean_field",
-    "oscillator",
     "signal_propagation",
     "spring_block",
     "tower",

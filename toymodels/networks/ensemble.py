@@ -34,6 +34,7 @@ from toymodels.networks.network import (
 )
 from toymodels.networks.rules import Rule
 from toymodels.networks.tangent import feature_kernels, tangent_kernel
+from toymodels.numerics.door import door
 from toymodels.numerics.draws import Stream, whole_number
 
 DELAY = 3  # seconds of work before a progress bar appears
@@ -105,6 +106,7 @@ class Training:
         return self
 
 
+@door(origin="experiment")
 def train(
     weights: Weights,
     data: Data,

@@ -343,7 +343,8 @@ def _is_function(choice: object) -> bool:
 
 
 def _axes(choice: object) -> Axes:
-    kinds = {*choice.dtypes}
+    anything = ("int64", "float64", "complex128")  # what Shaped stands for
+    kinds = {*(choice.dtypes if isinstance(choice.dtypes, list | tuple) else anything)}
     floating, whole = "float64" in kinds, "int64" in kinds
     names = []
     for word in choice.dim_str.split():
