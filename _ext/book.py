@@ -1,5 +1,6 @@
 """The book as its configuration files describe it: pages in order, repository, parsed sources."""
 
+import tomllib
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -65,6 +66,18 @@ def repository() -> str:
 
 def branch() -> str:
     return config()["repository"]["branch"]
+
+
+def page_link(page: str) -> str:
+    """Where the page stands on the site."""
+    return f"{config()['html']['baseurl'].rstrip('/')}/{page}.html"
+
+
+def package_source() -> str:
+    """What pip installs: the release of this version, or the branch while it is in development."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+    version = project["version"]
+    return f"git+{repository()}@{branch() if 'dev' in version else 'v' + version}"
 
 
 def source_link(path: str) -> str:

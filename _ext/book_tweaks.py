@@ -55,18 +55,27 @@ def repair_page(app, pagename, templatename, context, doctree):
 
 
 def _repair_buttons(pagename, groups):
-    """The theme points Colab at the .md, which Colab cannot open; only chapters have notebooks."""
-    if pagename.startswith("chapters/") and not book.notebook(pagename).exists():
-        raise FileNotFoundError(f"notebooks/{book.notebook(pagename).name}: `make notebooks`")
-    repaired = []
-    for group in groups:
-        launch = group.get("label") == "launch-buttons"
-        if launch and pagename.startswith("chapters/"):
-            colab = {"url": book.colab_link(pagename)}
-            group["buttons"] = [button | colab for button in group["buttons"]]
-        if pagename.startswith("chapters/") or not launch:
-            repaired.append(group)
-    return repaired
+    """The theme offers the page as MyST-NB wrote it, raw directives and all, and sends Colab to the
+    .md. Both buttons must lead to the notebook that is made from the page; only chapters have one.
+    """
+    made = {"Colab": None, ".ipynb": None}
+    if pagename.startswith("chapters/"):
+        notebook = book.notebook(pagename)
+        if not notebook.exists():
+            raise FileNotFoundError(f"notebooks/{notebook.name}: `make notebooks`")
+        made = {"Colab": book.colab_link(pagename), ".ipynb": f"../notebooks/{notebook.name}"}
+    return [good for group in groups if (good := _repair_button(group, made))]
+
+
+def _repair_button(button, made):
+    """The button, or group of buttons, with its right link; None when there is none."""
+    if "buttons" in button:
+        buttons = [good for each in button["buttons"] if (good := _repair_button(each, made))]
+        return button | {"buttons": buttons} if buttons else None
+    if button.get("text") not in made:
+        return button
+    url = made[button["text"]]
+    return button | {"url": url} if url else None
 
 
 def setup(app):

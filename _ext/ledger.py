@@ -1,7 +1,12 @@
-"""Directive `claims-ledger`: every claim of every chapter, as the build just measured it."""
+"""Directive `claims-ledger`: every claim of every chapter, as the build just measured it.
+
+How often a claim held over other seeds and settings stands in pages/robustness.json, if it exists:
+{"deep_linear": {"name of the claim": {"held": 10, "runs": 10}}}.
+"""
 
 import inspect
 import json
+import math
 from importlib import import_module
 from pathlib import Path
 
@@ -9,11 +14,11 @@ from docutils import nodes
 from myst_nb.core.render import NbElementRenderer
 from sphinx.util.docutils import SphinxDirective
 
-from toymodels.page.claim import MIME, Record
+from toymodels.page.claim import MIME, SIGNS, Record
 
-from . import book, execution, records, tables
+from . import bindings, book, execution, records, tables
 
-HEAD = ["Claim", "Predicted", "Measured", "Deviation", "Allowed", "n", "Seeds", "Source"]
+COLUMNS = ["Claim", "Predicted", "Measured", "Deviation", "If wrong", "Members", "Held", "Source"]
 
 
 def all_records() -> dict[str, list[dict]]:
@@ -26,21 +31,38 @@ def all_records() -> dict[str, list[dict]]:
     return {page: claims for page, claims in found.items() if claims}
 
 
-def row(record: dict) -> list[str]:
-    """The cells of one claim; a model that must fail is allowed only more than its bound."""
-    error = "" if record["error"] is None else f" ± {record['error']:.2g}"
-    bound = record["within"] if record["beyond"] is None else record["beyond"]
-    limit = "at most" if record["beyond"] is None else "more than"
-    in_units = Record(**record).in_units
+def robustness() -> dict[str, dict[str, dict]]:
+    """How often each claim of a chapter held when it was run again, by stem and name."""
+    path = book.ROOT / "pages" / "robustness.json"
+    return json.loads(path.read_text("utf8")) if path.exists() else {}
+
+
+def row(record: dict, again: dict | None = None) -> list[str]:
+    """The cells of one claim, in the order of the columns."""
+    in_units, failure = Record(**record).in_units, record["beyond"] is not None
+    bound = record["beyond"] if failure else record["within"]
+    limit = "must exceed" if failure else "allowed"
+    null = record["no_null"] if record["null"] is None else f"{record['null']:.6g}"
     return [
-        record["name"],
+        f"{SIGNS[record['kind']]} {record['name']}",
         f"{record['predicted']:.6g}",
-        f"{record['measured']:.6g}{error}",
-        in_units(record["deviation"]),
-        f"{limit} {in_units(bound)}",
-        *("" if record[key] is None else str(record[key]) for key in ("n", "seeds")),
+        quoted(record["measured"], record["error"]),
+        f"{in_units(record['deviation'])} ({limit} {in_units(bound)})",
+        null or "",
+        str(record["members"] or ""),
+        "" if again is None else f"{again['held']} of {again['runs']}",
         record["source"] or "",
     ]
+
+
+def quoted(value: float, error: float | None) -> str:
+    """A value with its error bar, both to the digits that the bar leaves certain."""
+    if error is None:
+        return f"{value:.6g}"
+    decimals = 1 - math.floor(math.log10(error))
+    if 0 <= decimals <= 6:
+        return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+    return f"{value:.6g} ± {error:.2g}"
 
 
 def source(page: str) -> str:
@@ -51,12 +73,15 @@ def source(page: str) -> str:
 
 def total(ledger: dict[str, list[dict]]) -> str:
     claims = [record for page in ledger.values() for record in page]
-    broken = sum(record["beyond"] is not None for record in claims)
-    stochastic = sum(record["error"] is not None for record in claims)
+    kinds = {"measurement": "measurements", "identity": "identities", "failure": "failures"}
+    counts = [
+        f"{sum(record['kind'] == kind for record in claims)} {words} ({SIGNS[kind]})"
+        for kind, words in kinds.items()
+    ]
+    averages = sum(record["error"] is not None for record in claims)
     return (
-        f"{len(claims)} claims on {len(ledger)} pages: {len(claims) - broken} where theory and "
-        f"experiment agree, {broken} where a model is shown to fail; {stochastic} are averages "
-        "with an error bar."
+        f"{len(claims)} claims on {len(ledger)} pages: {', '.join(counts)}. "
+        f"{averages} are averages with an error bar."
     )
 
 
@@ -66,23 +91,38 @@ class ClaimsLedger(SphinxDirective):
             ledger = all_records()
         except LookupError as error:
             raise self.error(str(error)) from error
+        again = robustness()
         shown = [nodes.paragraph("", total(ledger))]
         for page, claims in ledger.items():
-            rows = [row(claim) for claim in claims]
-            width = len(HEAD) if any(cells[-1] for cells in rows) else len(HEAD) - 1
-            table = tables.table(HEAD[:width], (cells[:width] for cells in rows), "claims-ledger")
+            table = self.table(page, claims, again.get(Path(page).name, {}))
             section = tables.chapter_section(self.env, page, table)
             if page in book.chapters():
                 section.insert(1, nodes.paragraph("", f"Source: {source(page)}"))
             shown.append(section)
         return shown
 
+    def table(self, page: str, claims: list[dict], again: dict[str, dict]) -> nodes.container:
+        """The claims of a page; a column that none of them fills is left out."""
+        rows = [row(claim, again.get(claim["name"])) for claim in claims]
+        filled = [k for k in range(len(COLUMNS)) if any(cells[k] for cells in rows)]
+        rows = [[cells[k] for k in filled] for cells in rows]
+        for claim, cells in zip(claims, rows, strict=True):
+            if claim["key"]:
+                name = nodes.inline("", cells[0], ids=[bindings.anchor(page, claim["key"])])
+                cells[0] = name
+        return tables.table([COLUMNS[k] for k in filled], rows, "claims-ledger")
+
 
 def write_json(app, exception):
     """Leave all records in claims.json beside the html folder, for whoever wants to compute."""
     if exception or "pages/claims" not in app.env.found_docs:
         return
-    text = json.dumps(all_records(), indent=1, ensure_ascii=False)
+    again = robustness()
+    found = {
+        page: [claim | again.get(Path(page).name, {}).get(claim["name"], {}) for claim in claims]
+        for page, claims in all_records().items()
+    }
+    text = json.dumps(found, indent=1, ensure_ascii=False)
     Path(app.outdir).with_name("claims.json").write_text(text + "\n", "utf8")
 
 

@@ -9,18 +9,25 @@ from sphinx.environment import BuildEnvironment
 
 
 def table(head: list[str], rows: Iterable[list], kind: str) -> nodes.container:
-    """A table that scrolls in its own box on a narrow screen. Cells are text or nodes."""
+    """A table that scrolls in its own box on a narrow screen. Cells are text or nodes.
+
+    Each cell has the class of its column, `column-predicted` under "Predicted", for style sheets.
+    """
+    classes = [f"column-{nodes.make_id(name)}" for name in head]
     group = nodes.tgroup(cols=len(head))
     group += [nodes.colspec(colwidth=1) for _ in head]
-    group += nodes.thead("", _row(head))
-    group += nodes.tbody("", *map(_row, rows))
+    group += nodes.thead("", _row(head, classes))
+    group += nodes.tbody("", *(_row(cells, classes) for cells in rows))
     box = nodes.container("", nodes.table("", group, classes=["colwidths-auto", kind]))
     box["classes"].append("pst-scrollable-table-container")
     return box
 
 
-def _row(cells: list) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", *_content(cell)) for cell in cells))
+def _row(cells: list, classes: list[str]) -> nodes.row:
+    pairs = zip(cells, classes, strict=True)
+    return nodes.row(
+        "", *(nodes.entry("", *_content(cell), classes=[name]) for cell, name in pairs)
+    )
 
 
 def _content(cell) -> list[nodes.Node]:

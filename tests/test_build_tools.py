@@ -8,22 +8,36 @@ from pathlib import Path
 
 import pytest
 
-from _ext import book, chapter_card, execution, gallery, ledger, sources
+from _ext import bindings, book, book_tweaks, chapter_card, execution, gallery, ledger, sources
 from tools import execute, local_links
 
 CLAIM = {
+    "kind": "measurement",
     "name": "gap",
+    "key": "gap",
     "predicted": 1.0,
-    "measured": 1.02,
-    "error": 0.01,
+    "measured": 1.0234,
+    "error": 0.0117,
     "deviation": 2.0,
     "scale": "standard errors",
     "within": 3.0,
     "beyond": None,
     "null": 2.0,
-    "n": 10,
-    "seeds": None,
+    "no_null": None,
+    "n": None,
+    "members": 10,
     "source": "a paper",
+    "held": True,
+    "entries": None,
+}
+FAILURE = CLAIM | {
+    "kind": "failure",
+    "within": None,
+    "beyond": 0.1,
+    "scale": "relative",
+    "deviation": 0.5,
+    "error": None,
+    "null": None,
 }
 
 
@@ -43,6 +57,30 @@ def test_help_lists_every_command():
 def test_chapters_are_numbered_in_reading_order():
     assert list(book.numbers()) == book.chapters()
     assert book.colab_link("chapters/x").endswith("/blob/main/notebooks/x.ipynb")
+
+
+def test_the_buttons_of_a_chapter_lead_to_the_notebook_that_is_made_from_it():
+    ipynb, source = {"text": ".ipynb", "url": "_sources/x.ipynb"}, {"text": ".md", "url": "x.md"}
+    groups = [
+        {"label": "launch-buttons", "buttons": [{"text": "Colab", "url": "x.md"}]},
+        {"label": "download-buttons", "buttons": [ipynb, source]},
+        {"label": "fullscreen-button", "text": ""},
+    ]
+    page = book.chapters()[0]
+    launch, download, last = book_tweaks._repair_buttons(page, groups)
+    assert launch["buttons"][0]["url"] == book.colab_link(page)
+    assert download["buttons"][0]["url"] == f"../notebooks/{book.notebook(page).name}"
+    assert (download["buttons"][1], last) == (source, groups[2])
+    download, last = book_tweaks._repair_buttons("pages/cite", groups)
+    assert (download["buttons"], last) == ([source], groups[2])
+
+
+def test_a_notebook_installs_a_release_unless_it_is_in_development(tmp_path, monkeypatch):
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    repository = book.repository()
+    for version, revision in (("0.3.1", "v0.3.1"), ("0.4.0.dev0", book.branch())):
+        (tmp_path / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
+        assert book.package_source() == f"git+{repository}@{revision}"
 
 
 @pytest.fixture
@@ -72,26 +110,51 @@ def test_a_missing_page_and_a_failed_notebook_are_named(site):
         local_links.main(site)
 
 
-def test_a_row_of_the_ledger_shows_error_tolerance_and_source():
-    assert ledger.row(CLAIM) == [
-        "gap",
+def test_a_row_of_the_ledger_shows_a_result_with_its_error_bar():
+    assert ledger.row(CLAIM, {"held": 9, "runs": 10}) == [
+        "✓ gap",
         "1",
-        "1.02 ± 0.01",
-        "2 standard errors",
-        "at most 3 standard errors",
+        "1.023 ± 0.012",
+        "2 standard errors (allowed 3 standard errors)",
+        "2",
         "10",
-        "",
+        "9 of 10",
         "a paper",
     ]
-    departs = CLAIM | {"within": None, "beyond": 0.1, "scale": "relative", "deviation": 0.5}
-    assert ledger.row(departs)[3:5] == ["50 %", "more than 10 %"]
+    assert ledger.row(FAILURE)[:4] == ["≠ gap", "1", "1.0234", "50 % (must exceed 10 %)"]
+    reason = CLAIM | {"null": None, "no_null": "no rival is known"}
+    assert ledger.row(reason)[4] == "no rival is known"
 
 
-def test_the_ledger_counts_agreement_failure_and_averages():
-    exact = CLAIM | {"error": None}
-    text = ledger.total({"chapters/a": [CLAIM, exact], "chapters/b": [exact | {"beyond": 1.0}]})
-    assert text.startswith("3 claims on 2 pages: 2 where")
-    assert "1 where a model is shown to fail; 1 are averages" in text
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (0.70512, None, "0.70512"),
+        (0.70512, 0.0123, "0.705 ± 0.012"),
+        (12.3456, 1.26, "12.3 ± 1.3"),
+        (1234.5, 56.0, "1234 ± 56"),
+        (123456.7, 560.0, "123457 ± 5.6e+02"),
+        (3.2e-9, 4.4e-10, "3.2e-09 ± 4.4e-10"),
+    ],
+)
+def test_a_result_is_quoted_to_the_digits_of_its_error_bar(value, error, shown):
+    assert ledger.quoted(value, error) == shown
+
+
+def test_the_ledger_counts_kinds_and_averages():
+    text = ledger.total({"chapters/a": [CLAIM, FAILURE], "chapters/b": [FAILURE]})
+    assert text == (
+        "3 claims on 2 pages: 1 measurements (✓), 0 identities (≡), 2 failures (≠). "
+        "1 are averages with an error bar."
+    )
+
+
+def test_a_keyed_claim_has_an_address_in_the_ledger():
+    table = ledger.ClaimsLedger.table(None, "chapters/spring_block", [CLAIM, FAILURE], {})
+    html = str(table)
+    assert 'ids="claim-spring-block-gap"' in html and "column-predicted" in html
+    assert "column-held" not in html  # no claim was run again
+    assert bindings.anchor("chapters/spring_block", "gap") == "claim-spring-block-gap"
 
 
 def figure(name):

@@ -8,7 +8,7 @@ import pytest
 
 from _ext import book
 from tools import labels
-from tools.make_notebooks import CHECKED, MIME, convert, store_outputs
+from tools.make_notebooks import MIME, convert, store_outputs
 from tools.plain_markdown import Page, leftovers
 
 NOTEBOOKS = {page: book.notebook(page) for page in book.chapters()}
@@ -37,22 +37,21 @@ def test_a_notebook_reads_as_plain_markdown_and_installs_the_package(page):
     notebook = nbformat.read(NOTEBOOKS[page], 4)
     nbformat.validate(notebook)
     assert notebook.cells[0].cell_type == "code"
-    assert f"git+{book.repository()}@{book.branch()}" in notebook.cells[0].source
+    assert f'"{book.package_source()}"' in notebook.cells[0].source
+    card = notebook.cells[1].source
+    assert f"({book.page_link(page)})" in card and "Time on one CPU core: " in card
     left = [leftovers(cell.source) for cell in notebook.cells if cell.cell_type == "markdown"]
     assert not any(left), left
 
 
 @pytest.mark.parametrize("page", NOTEBOOKS)
-def test_a_notebook_stores_text_where_something_is_checked_and_nothing_else(page):
-    for cell in nbformat.read(NOTEBOOKS[page], 4).cells:
-        if cell.cell_type != "code":
-            continue
+def test_a_notebook_stores_the_text_of_its_cells_and_nothing_else(page):
+    cells = [c for c in nbformat.read(NOTEBOOKS[page], 4).cells if c.cell_type == "code"]
+    for cell in cells:
         data = [output.get("data", {}) for output in cell.outputs]
-        checked = CHECKED in cell.source
-        assert bool(cell.outputs) or not checked, cell.id
         assert bool(cell.outputs) == bool(cell.execution_count), cell.id  # as nbval wants it
-        assert checked or not cell.outputs or any(MIME in kinds for kinds in data), cell.id
-        assert not any(kind.startswith("image/") for kinds in data for kind in kinds), cell.id
+        assert {kind for kinds in data for kind in kinds} <= {MIME, "text/plain"}, cell.id
+    assert any(MIME in output.get("data", {}) for cell in cells for output in cell.outputs)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +107,7 @@ def test_leftovers_are_seen(myst):
 
 def test_an_output_that_changes_every_time_is_refused():
     page = book.chapters()[0]
-    notebook = convert(page, labels.collect(), labels.titles())
+    notebook = convert(page, labels.collect(), labels.titles(), "5 s")
     executed = book.read(page)
     cell = next(cell for cell in executed.cells if cell.cell_type == "code")
     text = "<object at 0x7f00deadbeef>"

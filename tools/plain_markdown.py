@@ -29,6 +29,7 @@ class Page:
     name: str
     labels: dict[str, Label]
     titles: dict[str, str]
+    time: str = ""  # how long it runs on one CPU core
     cited: list[str] = field(default_factory=list)
 
     def markdown(self, text: str) -> str:
@@ -55,7 +56,7 @@ class Page:
         if block.name == "math":
             return self._math(body, block.options.get("label"))
         if block.name == "chapter-card":
-            return f"GPU: {block.options['gpu']}. Prerequisites: {block.options['needs']}."
+            return self._card(block.options)
         if block.name == "exercise":
             label = self._label(block.options["label"])
             return f"**{label}{title}.** {self.markdown(body)}"
@@ -74,6 +75,12 @@ class Page:
             text = self.markdown(body)
             return _fold(title, text) if folded else _quote(f"**{title}**\n\n{text}")
         raise ValueError(f"{self.name}.md: the notebooks have no form for {{{block.name}}}")
+
+    def _card(self, options: dict[str, str]) -> str:
+        read = f"[This chapter in the book]({book.page_link(self.name)})."
+        facts = {"Time on one CPU core": self.time, "GPU": options["gpu"]}
+        facts["Prerequisites"] = options["needs"]
+        return " ".join([read, *(f"{name}: {fact}." for name, fact in facts.items())])
 
     def _role(self, match: re.Match) -> str:
         role, content = match["role"], match["content"]
