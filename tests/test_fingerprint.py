@@ -274,6 +274,12 @@ def test_what_is_set_on_a_module_while_the_program_runs_counts(project, expressi
     assert fingerprint(unread) == first
 
 
+def test_the_names_of_arguments_count(load):
+    """A sweep calls by name: the same steps on exchanged arguments are another function."""
+    f, g = load("def f(x, y): return x - y"), load("def f(y, x): return y - x")
+    assert f(x=3, y=1) != g(x=3, y=1) and fingerprint(f) != fingerprint(g)
+
+
 def test_an_import_that_fails_is_left_to_the_function(load):
     source = (
         "def f(x):\n    try:\n        import nowhere_to_be_found\n"
