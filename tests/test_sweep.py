@@ -245,10 +245,15 @@ def test_what_another_driver_computes_last_is_waited_for_and_done_if_that_driver
     (tmp_path / "early").touch()
     other = multiprocessing.get_context("forkserver").Process(target=call)
     other.start()
+
+    def die():
+        other.kill()
+        other.join()
+        (tmp_path / "late").touch()
+
     try:  # it waits at its last point, x = 2
         wait(lambda: len(stored(tmp_path)) == 2 and len(noted(tmp_path, "begin")) == 3)
-        threading.Timer(1, other.kill).start()
-        threading.Timer(1, (tmp_path / "late").touch).start()
+        threading.Timer(1, die).start()
         assert call().value.values.tolist() == [0, 1, 4]
     finally:
         other.kill()
