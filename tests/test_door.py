@@ -32,6 +32,7 @@ def seen(
     seed: int = 0,
     size: float = 1.0,
     widths: Sequence[int] = (1,),
+    layers: float | Tensor | Sequence[float | Tensor] = 1.0,
     weight: Float[Tensor, "*batch time"] | None = None,
     record: Int[Tensor, " record"] | None = None,
     count: Num[Tensor, "*batch"] | None = None,
@@ -74,6 +75,12 @@ def test_numbers_of_numpy_and_torch_become_pythons_own():
     assert seen(Model([1.0]), [0.0], size=torch.tensor(0.5))["size"] == 0.5
     assert seen(Model([1.0]), [0.0], widths=np.array([3, 4]))["widths"] == (3, 4)
     assert seen(Model([1.0]), [0.0], widths=[np.int64(3)])["widths"] == [3]
+
+
+def test_a_list_stays_one_where_lists_are_declared():
+    """Steps of three layers are no steps of three members."""
+    assert seen(Model([1.0]), [0.0], layers=[0.1, 0.2])["layers"] == [0.1, 0.2]
+    assert seen(Model([1.0]), [0.0], layers=np.array([0.1, 0.2]))["layers"].shape == (2,)
 
 
 def test_one_precision_for_a_call():

@@ -3,6 +3,7 @@
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from toymodels.networks.ensemble import State, check_observe, train
 from toymodels.networks.loss import cross_entropy
 from toymodels.networks.network import Perceptron
 from toymodels.networks.rules import Adam, GradientDescent, GradientFlow, HeavyBall, WeightDecay
+from toymodels.numerics import origin
 from toymodels.numerics.draws import Stream, normal
 
 MEMBERS, STEPS = 3, 12
@@ -491,23 +493,29 @@ def test_the_chunk_is_chosen_unless_given(monkeypatch):
     ("change", "what"),
     [
         ({"weights": []}, "at least one layer"),
+        (
+            {"weights": [w[0, 0] for w in start()]},
+            r"weights must be floating tensors .*got .*\(4,\)",
+        ),
+        ({"weights": [w.long() for w in start()]}, "weights must be floating tensors .*int64"),
         ({"weights": start()[1:]}, "layer 1 must take 4 inputs, got 6"),
         ({"weights": [*start()[:2], start(2)[2]]}, "the same members in every tensor"),
         ({"weights": start(0)}, r"weights must hold at least one member, got \(0, 6, 4\)"),
         ({"data": Samples(INPUTS, LABELS[:5])}, "labels must have shape"),
         ({"data": Samples(INPUTS, LABELS[:, :1])}, "labels must have shape"),
-        ({"data": Samples(INPUTS.float(), LABELS)}, "share one dtype and device"),
+        ({"data": Samples(INPUTS.float(), LABELS.float())}, "share one dtype and device"),
         ({"data": Samples(INPUTS, LABELS, 0.0, torch.ones(2))}, "numbers must be one per member"),
         ({"data": Fresh(fresh, Samples(INPUTS, LABELS[:5]))}, "labels must have shape"),
         ({"data": Fresh(lambda stream, step: (INPUTS[:, :3], LABELS))}, "must take 3 inputs"),
         ({"data": Fresh(fresh), "observe": {"loss": State.losses}}, "watched must be given"),
         ({"record": torch.tensor([3, 3])}, "strictly increasing"),
         ({"record": torch.tensor([-1, 3])}, "strictly increasing"),
-        ({"record": torch.tensor([], dtype=torch.long)}, "one axis with entries"),
+        ({"record": []}, "one axis with entries"),
         (
             {"record": torch.linspace(0, 10, 4)},
-            "record must hold whole numbers of steps, got .*3.3",
+            "record must be a tensor of whole numbers",
         ),
+        ({"record": [0.0, 3.5]}, r"record must hold whole numbers of steps, got \[0.0, 3.5\]"),
         ({"record": [0.0, float("nan")]}, "record must hold whole numbers"),
         ({"chunk": 0}, "chunk must be a positive whole number, got 0"),
         ({"rule": GradientDescent(torch.ones(2))}, "numbers must be one per member"),
@@ -538,6 +546,21 @@ def test_one_sample_cannot_be_normalized(data):
     """Less its own mean it is 0 in every unit: nothing would be learned, without a word."""
     with pytest.raises(ValueError, match="normalize must see two samples or more, got 1"):
         run(GradientDescent(0.1), data, network=Perceptron(torch.tanh, normalize=True))
+
+
+def test_arrays_and_numbers_of_numpy_will_do():
+    options = {"rule": GradientDescent(np.float64(0.1)), "record": np.array([0, 5, STEPS])}
+    data = Batches(Samples(INPUTS.numpy(), LABELS.tolist()), np.int64(3))
+    seen = train(start(), data, seed=np.int64(4), observe=ALL, **options)
+    expected = run(GradientDescent(0.1), Batches(SAMPLES, 3), network=None, seed=4)
+    assert torch.equal(seen.observed["weights"], expected)
+
+
+def test_training_is_an_experiment_whatever_went_in(monkeypatch):
+    monkeypatch.setattr(origin, "_following", True)
+    weights = [origin.marked(w, "theory") for w in start()]
+    training = train(weights, SAMPLES, rule=GradientDescent(0.1), record=[0, 1], observe=ALL)
+    assert origin.of(training) == {"experiment"}
 
 
 @pytest.mark.parametrize("record", [[0, 5, 12], range(0, 13, 4), torch.tensor([0.0, 6.0])])

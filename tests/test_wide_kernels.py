@@ -229,12 +229,13 @@ def test_other_devices(device):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"inputs": X * float("nan")}, "inputs must be finite"),
+        ({"inputs": X * float("nan")}, "inputs must not hold NaN"),
         ({"others": X / 0}, "others must be finite"),
         ({"hidden_layers": -1}, "whole number from 0 up"),
-        ({"hidden_layers": True}, "whole number from 0 up"),
+        ({"hidden_layers": True}, "hidden_layers must be a whole number, got True"),
         ({"weight_variance": -1.0}, "weight_variance must be finite and not negative"),
-        ({"bias_variance": float("nan")}, "bias_variance must be finite and not negative"),
+        ({"bias_variance": float("nan")}, "bias_variance must be a number, got NaN"),
+        ({"bias_variance": float("inf")}, "bias_variance must be finite and not negative"),
         ({"activation": lambda z: z.sum(-1, keepdim=True)}, "act entry by entry"),
         ({"activation": lambda z: torch.tanh(z).detach()}, "must be differentiable"),
     ],
@@ -251,5 +252,5 @@ def test_impossible_kernels_are_refused():
     bad = torch.tensor([[1.0, 1.1], [1.1, 1.0]], dtype=DOUBLE)
     with pytest.raises(ValueError, match="no entry may exceed"):
         deeper_kernels(bad, torch.relu)
-    with pytest.raises(ValueError, match="no entry may exceed"):
+    with pytest.raises(ValueError, match="kernel must not hold NaN"):
         deeper_kernels(bad * float("nan"), torch.relu)

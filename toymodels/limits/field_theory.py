@@ -29,6 +29,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from toymodels.numerics import draws
+from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import Function, derivatives, entrywise, identity
 
 POINTS = 1 << 17  # of a quadrature
@@ -49,6 +50,7 @@ class FieldTheory:
     finite: Bool[Tensor, "*batch"]  # False where training diverged
 
 
+@door(origin="theory")
 def march(
     kernel: Float[Tensor, "*#batch sample sample"],
     label: Float[Tensor, "*#batch sample"],
@@ -84,6 +86,7 @@ def march(
     )
 
 
+@door(origin="theory")
 def linear(
     kernel: Float[Tensor, "*#batch sample sample"],
     label: Float[Tensor, "*#batch sample"],
@@ -103,6 +106,7 @@ def linear(
     return _march(problem, [_LinearLayer(problem) for _ in range(hidden_layers)])
 
 
+@door(origin="theory")
 def sampled(
     kernel: Float[Tensor, "*#batch sample sample"],
     label: Float[Tensor, "*#batch sample"],
@@ -151,6 +155,7 @@ def sampled(
     return FieldTheory(**mean)
 
 
+@door(origin="theory")
 def one_hidden(
     kernel: Float[Tensor, "*#batch sample sample"],
     label: Float[Tensor, "*#batch sample"],
@@ -190,16 +195,20 @@ class _Problem:
         if draws.whole_number(hidden_layers, "hidden_layers") < 1:
             raise ValueError("hidden_layers must be at least 1, got 0: a kernel machine is linear")
         draws.whole_number(steps, "steps")
+        slack = max(1e-10, 10 * kernel.shape[-1] * torch.finfo(kernel.dtype).eps)
         kernel, label = kernel.double(), label.double()
         richness = torch.as_tensor(richness, dtype=torch.float64, device=kernel.device)
         for name, value in (("richness", richness), ("step", torch.as_tensor(step))):
             if not ((value > 0) & value.isfinite()).all():
                 raise ValueError(f"{name} must be positive and finite, got {value.tolist()}")
         size = kernel.diagonal(dim1=-2, dim2=-1).abs().amax(-1)[..., None, None]
-        if not ((kernel - kernel.mT).abs() <= 1e-10 * size).all():  # false of NaN and infinity too
+        if not ((kernel - kernel.mT).abs() <= slack * size).all():  # false of NaN and infinity too
             raise ValueError("kernel must be a finite, symmetric matrix")
-        if (torch.linalg.eigvalsh(kernel) < -1e-10 * size[..., 0]).any():
+        variance, axes = torch.linalg.eigh((kernel + kernel.mT) / 2)
+        if (variance < -slack * size[..., 0]).any():
             raise ValueError("kernel must have no negative eigenvalue: it is a covariance")
+        if slack > 1e-10:  # rounded in less than double precision: the covariance that was meant
+            kernel = (axes * variance.clamp(min=0)[..., None, :]) @ axes.mT
         if not label.isfinite().all():
             raise ValueError("label must be finite, got NaN or infinity")
         batch = torch.broadcast_shapes(kernel.shape[:-2], label.shape[:-1], richness.shape)

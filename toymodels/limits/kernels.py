@@ -31,6 +31,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import Function, derivatives, entrywise
 from toymodels.numerics.expectation import average, pair_average, pair_table
 
@@ -59,6 +60,7 @@ class _Nonlinearity:
     pairs: Callable[[Tensor, Tensor, int], Pairs]  # all rows, all columns, number of pairs -> Pairs
 
 
+@door(origin="theory")
 def wide_kernels(
     inputs: Float[Tensor, "*batch row input"],
     activation: Function | None,
@@ -94,6 +96,7 @@ def wide_kernels(
     return deeper_kernels(kernel, activation, hidden_layers, weight_variance, bias_variance, sizes)
 
 
+@door(origin="theory")
 @torch.no_grad()
 def deeper_kernels(
     kernel: Float[Tensor, "*batch row column"],

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import derivatives, identity
 
 Activation = Callable[[Tensor], Tensor]
 
 
+@door
 @dataclass(frozen=True)
 class LeakyReLU:
     """z where z > 0, slope * z elsewhere; ``slope`` is a number or one per member, (*batch,)."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from toymodels.networks.activation import spread
 from toymodels.networks.network import for_members
+from toymodels.numerics.door import door
 from toymodels.numerics.draws import Stream, whole_number
 
 Pair = tuple[
@@ -42,6 +43,7 @@ class Data(Protocol):
         ...
 
 
+@door
 @dataclass(frozen=True)
 class Samples:
     """Inputs (sample, input) and labels (sample, output); leading axes are those of the members.
@@ -77,6 +79,7 @@ class Samples:
         return Samples(arrays(self.inputs), arrays(self.labels), *noise)
 
 
+@door
 @dataclass(frozen=True)
 class Batches:
     """``size`` of the samples at every step, drawn with replacement for each member.
@@ -107,6 +110,7 @@ class Batches:
         return replace(self, samples=self.samples.each(arrays, numbers))
 
 
+@door
 @dataclass(frozen=True)
 class Fresh:
     """``draw(stream, step)`` -> (inputs, labels), new ones for each member of the stream.

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -112,7 +112,7 @@ def train(
     data: Data,
     *,
     rule: Rule,
-    record: Shaped[Tensor, " time"] | Sequence[int | float],
+    record: Int[Tensor, " time"] | Sequence[int | float],
     observe: Mapping[str, Callable[[State], Tensor]],
     network: Network | None = None,
     loss: Loss = squared_error,
@@ -138,7 +138,7 @@ def train(
     network = Perceptron() if network is None else network
     record = whole_steps(record)
     check_observe(observe)
-    check_members(weights)
+    weights = checked_weights(weights)
     batch = weights[0].shape[:-2]
     flat = [w.reshape(-1, *w.shape[-2:]) for w in weights]
     network, rule = (for_members(x, _flatten(batch)) for x in (network, rule))
@@ -261,15 +261,23 @@ def _flatten_shared(batch: torch.Size) -> Callable[[Tensor], Tensor]:
     )
 
 
-def check_members(weights: Weights) -> None:
-    """Refuse weights without layers or members, and layers of different members."""
+def checked_weights(weights: Weights) -> list[Tensor]:
+    """As tensors; refuses weights without layers or members, and layers of different members."""
+    weights = [torch.as_tensor(w) for w in weights]
     if not weights:
         raise ValueError("weights must hold at least one layer, got none")
+    for weight in weights:
+        if weight.ndim < 2 or not weight.is_floating_point():
+            raise ValueError(
+                "weights must be floating tensors (*batch, out, in), "
+                f"got {weight.dtype} of shape {tuple(weight.shape)}"
+            )
     batches = {tuple(w.shape[:-2]) for w in weights}
     if len(batches) > 1:
         raise ValueError(f"weights must have the same members in every tensor, got {batches}")
     if weights[0].shape[:-2].numel() == 0:
         raise ValueError(f"weights must hold at least one member, got {tuple(weights[0].shape)}")
+    return weights
 
 
 def check_fit(weights: Weights, inputs: Tensor, labels: Tensor, network: Network) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from toymodels.networks.activation import Activation, LeakyReLU, activate, spread
 from toymodels.networks.loss import Loss, slope
+from toymodels.numerics.door import door
 from toymodels.numerics.draws import Stream
 from toymodels.numerics.entrywise import entrywise
 
@@ -27,6 +28,7 @@ Moments = list[tuple[Tensor, Tensor]]  # mean and variance of every hidden unit,
 SMALL_VARIANCE = 1e-5  # added to variances, as everywhere in the field
 
 
+@door
 @dataclass(frozen=True)
 class Perceptron:
     """z^1 = m_1 W^1 x + b^1, z^{l+1} = m_{l+1} W^{l+1} f(z^l) + b^{l+1}; the last is the output.

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from toymodels.numerics import draws
+from toymodels.numerics.door import door
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Parameterization:
         ]
 
 
+@door
 def standard(widths: Sequence[int], *, weight_variance: float = 1.0) -> Parameterization:
     """Weights of variance ``weight_variance`` / fan-in, everything else 1."""
     layers, into = _layers(widths)
@@ -50,6 +52,7 @@ def standard(widths: Sequence[int], *, weight_variance: float = 1.0) -> Paramete
     return Parameterization(tuple(widths), spread, (1.0,) * layers, (1.0,) * layers)
 
 
+@door
 def tangent(widths: Sequence[int], *, weight_variance: float = 1.0) -> Parameterization:
     """Weights of variance 1 and multipliers sqrt(variance / fan-in): lazy at infinite width.
 
@@ -60,6 +63,7 @@ def tangent(widths: Sequence[int], *, weight_variance: float = 1.0) -> Parameter
     return Parameterization(tuple(widths), (1.0,) * layers, multiplier, (1.0,) * layers)
 
 
+@door
 def mean_field(widths: Sequence[int], richness: float | Tensor) -> Parameterization:
     """As ``tangent``, but the last layer is divided by richness * sqrt(N), N its fan-in.
 
@@ -75,6 +79,7 @@ def mean_field(widths: Sequence[int], richness: float | Tensor) -> Parameterizat
     )
 
 
+@door
 def residual(
     widths: Sequence[int], richness: float | Tensor, *, branch: float = 1.0, exponent: float = 0.5
 ) -> Parameterization:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from toymodels.networks.activation import spread
 from toymodels.networks.network import Weights
+from toymodels.numerics.door import door
 
 Gradient = Callable[[Weights], list[Tensor]]
 Step = float | Tensor | Sequence[float | Tensor]
@@ -29,6 +30,7 @@ class Rule(Protocol):
     def advance(self, weights: Weights, gradient: Gradient, memory: list[Tensor]) -> None: ...
 
 
+@door
 @dataclass(frozen=True)
 class GradientDescent:
     """w <- w - step * gradient."""
@@ -42,6 +44,7 @@ class GradientDescent:
         _add(weights, gradient(weights), self.step, -1.0)
 
 
+@door
 @dataclass(frozen=True)
 class HeavyBall:
     """v <- momentum * v - step * gradient, w <- w + v (Polyak 1964), v = 0 at the start."""
@@ -60,6 +63,7 @@ class HeavyBall:
         _add(weights, memory, 1.0, 1.0)
 
 
+@door
 @dataclass(frozen=True)
 class Adam:
     """Adam with bias correction (Kingma & Ba 2015, algorithm 1)."""
@@ -88,6 +92,7 @@ class Adam:
         _add(weights, moves, self.step, -1.0)
 
 
+@door
 @dataclass(frozen=True)
 class GradientFlow:
     """dw/dt = -gradient, one classical Runge-Kutta step of length ``step`` at a time."""
@@ -110,6 +115,7 @@ class GradientFlow:
         _add(weights, mean, self.step, -1.0)
 
 
+@door
 @dataclass(frozen=True)
 class WeightDecay:
     """Another rule on loss + decay / 2 * (sum of squared weights)."""

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from toymodels.networks.chunks import room
 from toymodels.networks.network import Network, Perceptron, Weights, for_members
+from toymodels.numerics.door import door
 
 
+@door(origin="experiment")
 def tangent_kernel(
     network: Network,
     weights: Weights,
@@ -61,6 +63,7 @@ def jacobian(network: Network, weights: Weights, inputs: Tensor) -> list[Tensor]
     return [s.transpose(0, 1).reshape(members, *answer, -1) for s in slopes]
 
 
+@door(origin="experiment")
 def feature_kernels(
     network: Perceptron, weights: Weights, inputs: Float[Tensor, "*inputs sample input"]
 ) -> Float[Tensor, "*batch layer sample sample"]:

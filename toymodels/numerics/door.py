@@ -92,6 +92,10 @@ class Parameter:
         raise ValueError(f"{self.name} must be {self.text}, got {shown(value)}")
 
     @property
+    def _takes_lists(self) -> bool:
+        return any(typing.get_origin(choice) is Sequence for choice in self.choices)
+
+    @property
     def text(self) -> str:
         words = {int: "a whole number", float: "a number", bool: "True or False", str: "a word"}
         words |= {type(None): "None", Tensor: "a tensor"}
@@ -120,6 +124,8 @@ class Parameter:
         if not self.axes and Tensor not in self.choices:
             return None
         if isinstance(value, bool | str | bytes) or not _is_numbers(value):
+            return None
+        if isinstance(value, list | tuple) and self._takes_lists:  # of numbers per layer, say
             return None
         tensor = value if isinstance(value, Tensor) else self._made(value, home)
         problems = []
