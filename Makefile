@@ -45,7 +45,8 @@ test: .venv/ok $(if $(CHROMIUM),book)  ## run everything that proves the project
 	codespell
 	$(PY) -m pytest -q -n 2 --dist loadfile $(NBVAL) -r s tests notebooks
 
-notebooks: .venv/ok  ## remake notebooks/ from chapters/
+notebooks: .venv/ok  ## remake notebooks/ from chapters/, and the address in CITATION.cff
+	$(PY) -m tools.make_citation
 	$(PY) -m tools.make_notebooks
 
 serve: book  ## build the book and open it in the browser
@@ -60,7 +61,7 @@ bench-gpu: .venv/ok  ## the same for this machine's GPU
 figures-full: .venv/ok  ## train what is too large for a chapter, store it in the package (ten minutes)
 	$(PY) -m tools.figures_full
 
-pdf: book  ## print the book to one PDF (needs Chromium)
+pdf: .venv/ok $(if $(CHROMIUM),book)  ## print the book to one PDF (needs Chromium)
 	$(PY) -m tools.make_pdf
 
 coursework: .venv/ok  ## write student notebook, solution and autograder of each assignment

@@ -1,5 +1,6 @@
 """The book as its configuration files describe it: pages in order, repository, parsed sources."""
 
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -61,7 +62,18 @@ def read(page: str) -> NotebookNode:
 
 
 def repository() -> str:
-    return config()["repository"]["url"].rstrip("/")
+    """https://github.com/<owner>/<name>, the address from which all public links derive.
+
+    Raises ValueError for any other address: Colab opens notebooks from GitHub only.
+    """
+    given = str(config()["repository"]["url"])
+    found = re.fullmatch(r"(https://github\.com/[\w-]+/[\w.-]+?)(\.git)?/*", given.strip())
+    if not found:
+        raise ValueError(
+            "repository.url in _config.yml must be https://github.com/<owner>/<name>, "
+            f"got {given!r}, as Colab opens notebooks from GitHub only"
+        )
+    return found[1]
 
 
 def branch() -> str:
