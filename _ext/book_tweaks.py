@@ -11,9 +11,6 @@ def settings(app, config):
     config.mathjax_path = "mathjax/tex-mml-chtml.js"
     config.html_theme_options["navbar_persistent"] = []  # else a second search box tops the page
     config.nb_execution_cache_path = str(execution.CACHE)  # also for a build of one chapter
-    # formulas are read, by ear too, but not stopped at: MathJax would make each a stop of Tab
-    config.mathjax3_config = {"options": {"menuOptions": {"settings": {"inTabOrder": False}}}}
-    config.copybutton_selector = "div.highlight:not(.output *) pre"  # code, not what it printed
     config.html_theme_options["repository_url"] = book.repository()
     config.myst_substitutions["bibtex"] = f"```bibtex\n{citation.bibtex()}```"
 

@@ -4,6 +4,7 @@ from matplotlib import cycler
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from toymodels.numerics.estimate import Estimate
 from toymodels.numerics.origin import plain
@@ -13,34 +14,37 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#2e9bd6")
 
 
 def use_book_style() -> None:
-    """Set the look of all later figures: size, palette, thin axes, sharp and stable SVG."""
-    plt.rcParams.update(
-        {
-            "figure.figsize": (6.0, 3.6),
-            "figure.dpi": 110,
-            # a white card, so that dark pages do not swallow black labels
-            "figure.facecolor": "white",
-            "savefig.facecolor": "white",
-            "font.size": 10,
-            "axes.prop_cycle": cycler(color=COLORS),
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": 10,
-            "axes.titlelocation": "left",
-            "legend.frameon": False,
-            "lines.linewidth": 1.6,
-            "lines.markersize": 4.5,
-            "errorbar.capsize": 2,
-            "svg.hashsalt": "toymodels",
-            "svg.fonttype": "path",
-        }
-    )
+    """Set the look of all later figures: size, palette, thin axes, sharp and stable SVG.
+
+    It replaces whatever style was in use: black labels on a white card need the whole of it.
+    """
+    look = {
+        "figure.figsize": (6.0, 3.6),
+        "figure.dpi": 110,
+        # a white card, so that dark pages do not swallow black labels
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "font.size": 10,
+        "axes.prop_cycle": cycler(color=COLORS),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 10,
+        "axes.titlelocation": "left",
+        "legend.frameon": False,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 4.5,
+        "errorbar.capsize": 2,
+        "svg.hashsalt": "toymodels",
+        "svg.fonttype": "path",
+    }
+    plt.style.use(["default", look])
     _draw_svg_in_notebooks()
 
 
 def finish(figure: Figure) -> None:
     """Fit the layout and show ``figure``. Returns nothing, so a cell shows one figure."""
-    figure.tight_layout()
+    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):  # fits by itself
+        figure.tight_layout()
     plt.show()
 
 
