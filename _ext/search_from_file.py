@@ -1,7 +1,7 @@
 """Search in a book that is opened from a file, not from a server.
 
-To show the words around a hit, Sphinx fetches the page, which browsers forbid to a file. The texts of
-all pages therefore lie in a script, which only a search from a file loads.
+To show the words around a hit, Sphinx fetches the page, which browsers forbid to a file. So the
+texts of all pages lie in a script, which only a search from a file loads.
 """
 
 import json

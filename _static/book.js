@@ -10,3 +10,15 @@
     page.dataset.theme = theme;
   });
 })();
+
+// A figure that scrolls, as on a phone, can be reached by keyboard. The theme does so for code and tables.
+(() => {
+  const reach = () => {
+    for (const figure of document.querySelectorAll("main figure")) {
+      if (figure.scrollWidth > figure.clientWidth) figure.tabIndex = 0;
+      else figure.removeAttribute("tabindex");
+    }
+  };
+  addEventListener("load", reach);
+  addEventListener("resize", reach);
+})();

@@ -50,6 +50,33 @@ CUT = """() => [...document.querySelectorAll("div.math")].filter(part =>
 ).map(part => part.id || part.outerHTML.slice(0, 120))"""
 
 
+STOPS = """() => [...document.querySelectorAll("mjx-container")].filter(formula =>
+    formula.tabIndex >= 0 || !formula.querySelector("mjx-assistive-mml math")
+).map(formula => formula.outerHTML.slice(0, 120))"""
+FULL_SIZE = 0.7  # of the letters that a figure is drawn with, ten points
+TINY = """least => [...document.querySelectorAll("main figure img")].filter(image =>
+    image.getBoundingClientRect().width < least * image.naturalWidth).map(image => image.src)"""
+UNHINTED = """() => [...document.querySelectorAll("mjx-container[display=true]")].filter(part =>
+    part.scrollWidth > part.clientWidth + 1 &&
+    getComputedStyle(part).backgroundImage.split("gradient").length < 5
+).map(part => part.outerHTML.slice(0, 120))"""
+
+PAPER = {"width": 643, "height": 900}  # between the margins of A4
+UNPRINTABLE = """() => [...document.querySelectorAll("main *, header *, aside *")].filter(part =>
+    part.checkVisibility() && (
+        part.matches("nav, button, input, summary, .headerlink, .btn") ||
+        part.matches("pre") && part.scrollWidth > part.clientWidth + 1 ||
+        part.matches("figure, .toy-slider") && getComputedStyle(part).breakInside != "avoid")
+).map(part => part.outerHTML.slice(0, 120))"""
+PRINTED_COLORS = """() => {
+    dispatchEvent(new Event("beforeprint"));
+    const look = getComputedStyle(document.querySelector("main p"));
+    const colors = [getComputedStyle(document.body).backgroundColor, look.color];
+    dispatchEvent(new Event("afterprint"));
+    return colors.map(color => Math.max(...color.match(/[\\d.]+/g).slice(0, 3)));
+}"""
+
+
 @dataclass
 class View:
     """One page, as one kind of reader sees it."""
@@ -63,13 +90,16 @@ class View:
     broken: set[str] = field(default_factory=set)  # addresses that were not there
 
     def open(self, address: str) -> "View":
+        self.listen(address)
+        visit(self.tab, f"{address}/{self.name}.html")
+        unfold(self.tab)
+        return self
+
+    def listen(self, address: str) -> None:
         self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
         self.tab.on("console", self._hear)
         self.tab.on("request", lambda request: self._watch(request.url, address))
         self.tab.on("response", lambda r: r.status >= 400 and self.broken.add(r.url))
-        visit(self.tab, f"{address}/{self.name}.html")
-        unfold(self.tab)
-        return self
 
     def _hear(self, message) -> None:
         if message.type == "error":
@@ -139,6 +169,16 @@ def test_formulas_fit_the_page_of_a_desktop(view, size):
     assert size == PHONE or view.tab.evaluate(CUT) == []
 
 
+def test_formulas_are_heard_but_are_no_stops_of_tab(view):
+    assert view.tab.evaluate(STOPS) == []
+
+
+def test_a_phone_shows_letters_of_figures_and_where_a_formula_goes_on(view, size):
+    if size == PHONE:
+        assert view.tab.evaluate(TINY, FULL_SIZE) == []
+        assert view.tab.evaluate(UNHINTED) == []
+
+
 def test_every_picture_says_what_it_shows(view):
     assert view.tab.evaluate(MISSING_ALT) == []
 
@@ -181,6 +221,27 @@ def test_axe_finds_no_barrier(view, size, theme):
     assert barriers == []
 
 
+# Last, since the theme looks anew at what scrolls after the width has changed
+
+
+def test_paper_has_no_buttons_and_cuts_nothing(view, size, theme):
+    if (size, theme) != (DESKTOP, "light"):
+        return  # one sheet of paper for all
+    view.tab.emulate_media(media="print")
+    view.tab.set_viewport_size(PAPER)
+    found = [view.tab.evaluate(faults) for faults in (UNPRINTABLE, CUT, WIDE)]
+    view.tab.emulate_media(media="screen")
+    view.tab.set_viewport_size(DESKTOP)
+    assert found == [[], [], []]
+
+
+def test_the_dark_theme_is_printed_dark_on_white(view, size):
+    view.tab.emulate_media(media="print")
+    paper, letters = view.tab.evaluate(PRINTED_COLORS)
+    view.tab.emulate_media(media="screen")
+    assert paper == 255 and letters < 100
+
+
 # What does not depend on the size of the screen
 
 
@@ -198,10 +259,46 @@ def test_colab_and_download_lead_to_the_notebook(browser, address, chapter):
     tab.close()
 
 
-def test_search_finds_the_chapters(browser, address):
-    tab = browser.new_page()
-    tab.goto(f"{address}/search.html?q=gradient")
-    tab.locator("#search-results li a").first.wait_for()
-    found = tab.locator("#search-results li a").evaluate_all("links => links.map(l => l.href)")
-    assert any("/chapters/" in link for link in found)
+@pytest.mark.parametrize("place", ["server", "file"])
+def test_search_finds_the_chapters_and_shows_the_words_around(browser, address, place):
+    view = View("search", browser.new_page())
+    view.listen(address)
+    view.tab.goto(f"{address if place == 'server' else HTML.as_uri()}/search.html?q=gradient")
+    hit = view.tab.locator("#search-results li", has=view.tab.locator("a[href*='chapters/']")).first
+    hit.locator("p.context", has_text="gradient").wait_for()
+    view.tab.locator("#search-results p", has_text="Search finished").wait_for()
+    assert view.problems == []
+    view.tab.close()
+
+
+def test_from_the_link_that_skips_the_menus_the_first_slider_is_near(browser, address):
+    tab = browser.new_page(viewport=DESKTOP)
+    visit(tab, f"{address}/{book.chapters()[0]}.html")
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.textContent") == "Skip to main content"
+    tab.keyboard.press("Enter")
+    stops = 0
+    while not tab.evaluate("document.activeElement.matches('.toy-slider input')"):
+        tab.keyboard.press("Tab")
+        stops += 1
+        assert stops < 100, "links, buttons and boxes that scroll are stops, and nothing else"
+    assert stops > 10
     tab.close()
+
+
+def test_a_finger_opens_menu_and_search_and_moves_a_slider(browser, address):
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    tab = context.new_page()
+    chapter = f"{address}/{book.chapters()[0]}.html"
+    visit(tab, chapter)
+    tab.locator(".primary-toggle").tap()
+    tab.locator("dialog[open] a", has_text="Deep linear networks").wait_for()
+    visit(tab, chapter)
+    tab.locator(".search-button__button:visible, .search-button:visible").first.tap()
+    tab.locator("dialog[open] input[type=search]").wait_for()
+    visit(tab, chapter)
+    knob = tab.locator(".toy-slider input").first
+    before = knob.input_value()
+    knob.tap(position={"x": 0.95 * knob.bounding_box()["width"], "y": 16})
+    assert knob.input_value() != before
+    context.close()

@@ -8,8 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from _ext import bindings, book, book_tweaks, chapter_card, execution, gallery, ledger, sources
+from _ext import (
+    bindings,
+    book,
+    book_tweaks,
+    chapter_card,
+    execution,
+    gallery,
+    ledger,
+    search_from_file,
+    sources,
+)
 from tools import execute, local_links
+from tools.browser import served
 
 CLAIM = {
     "kind": "measurement",
@@ -336,3 +347,28 @@ def test_an_unknown_page_is_refused_by_name():
     done = subprocess.run(command, cwd=book.ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert "not in _toc.yml: chapters/nothing" in done.stderr
+
+
+def test_a_busy_port_ends_in_a_sentence():
+    with served(book.ROOT / "pages") as address:
+        port = address.rpartition(":")[2]
+        for wrong in (port, "99999"):
+            command = [sys.executable, "-m", "tools.serve", wrong]
+            done = subprocess.run(command, cwd=book.ROOT, capture_output=True, text=True)
+            assert done.returncode == 1
+            assert re.fullmatch(rf"Port {wrong} cannot be used .* PORT=8001\n", done.stderr)
+
+
+def test_a_pdf_without_a_browser_ends_in_a_sentence():
+    command = [sys.executable, "-m", "tools.make_pdf"]
+    done = subprocess.run(
+        command, cwd=book.ROOT, capture_output=True, text=True, env={"PATH": "/nowhere"}
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"make pdf: Chromium must be installed .*\n", done.stderr)
+
+
+def test_the_search_keeps_the_words_of_a_page_and_the_anchors_that_a_hit_names():
+    page = '<p>menu</p><div role="main"><h1 id="x" class="y">Wait <b>for</b> it</h1>'
+    page += "<script>1</script></div>"
+    assert search_from_file.text(page) == ('<div role="main"><h1 id="x">Wait for it</h1></div>')

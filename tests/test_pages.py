@@ -8,6 +8,10 @@ import pytest
 import yaml
 from chapter_text import formulas, prose, symbols
 
+from _ext import book
+from _ext.book import colab_link, repository
+from _ext.citation import bibtex, renewed
+
 ROOT = Path(__file__).parents[1]
 CHAPTERS = {path.stem: path for path in sorted((ROOT / "chapters").glob("*.md"))}
 PAGES = [ROOT / "index.md", *sorted((ROOT / "pages").glob("*.md"))]
@@ -186,10 +190,52 @@ def test_the_citation_has_its_fields_and_agrees_with_package_and_book():
     fields = "cff-version message title authors version date-released license repository-code"
     assert not [field for field in fields.split() if not citation.get(field)]
     assert citation["title"] == config["title"]
-    assert citation["repository-code"] == config["repository"]["url"]
     assert f'version = "{citation["version"]}"' in project
-    for page in (ROOT / "pages" / "cite.md", ROOT / "CHANGELOG.md"):
-        assert f"ersion {citation['version']}" in page.read_text("utf8"), name(page)
+    assert f"ersion {citation['version']}" in (ROOT / "CHANGELOG.md").read_text("utf8")
+
+
+def test_the_citation_holds_the_address_of_the_configuration():
+    assert (ROOT / "CITATION.cff").read_text("utf8") == renewed(), "run `make notebooks`"
+    assert repository() in bibtex()
+    assert "{{ bibtex }}" in (ROOT / "pages" / "cite.md").read_text("utf8")
+    assert "repository.url" in (ROOT / "README.md").read_text("utf8")
+    elsewhere = [*GUIDES, *CHAPTERS.values()]
+    assert not [name(page) for page in elsewhere if repository() in page.read_text("utf8")]
+
+
+@pytest.mark.parametrize("ending", ["", "/", ".git", ".git/"])
+def test_the_address_of_a_fork_may_end_as_people_copy_it(fork, ending):
+    fork(f"https://github.com/some-one/their.fork{ending}")
+    assert repository() == "https://github.com/some-one/their.fork"
+    assert 'repository-code: "https://github.com/some-one/their.fork"' in renewed()
+    assert "{https://github.com/some-one/their.fork}" in bibtex()
+    assert colab_link("chapters/x").startswith(
+        "https://colab.research.google.com/github/some-one/their.fork/blob/main/"
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://gitlab.com/a/b", "git@github.com:a/b.git", "https://github.com/a", "", None]
+    + ["http://github.com/a/b", "https://github.com/a/b/tree/main"],
+)
+def test_an_address_that_colab_cannot_open_is_refused(fork, url):
+    fork(url)
+    with pytest.raises(ValueError, match=r"repository.url .* must be https://github.com/<owner>"):
+        repository()
+
+
+@pytest.fixture
+def fork(monkeypatch):
+    """A function that gives the book another address."""
+
+    def move(url):
+        monkeypatch.setattr(
+            book, "config", lambda: config | {"repository": config["repository"] | {"url": url}}
+        )
+
+    config = book.config()
+    return move
 
 
 # ---- links, paths, commands ----------------------------------------------------------------------
@@ -264,10 +310,24 @@ def test_a_wrong_link_path_or_command_is_caught():
         assert fault(wrong), wrong
 
 
-def test_the_readme_names_the_repository_only_through_the_configuration():
-    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
-    assert config["repository"]["url"] not in (ROOT / "README.md").read_text("utf8")
-    assert "repository.url" in (ROOT / "README.md").read_text("utf8")
+def modules(text: str) -> list[str]:
+    """The modules of this project that commands run by name."""
+    return re.findall(r"python -m (?!pip|venv|pytest)([\w.]+)", text)
+
+
+def test_the_way_without_make_is_the_way_of_make():
+    """The same commands in the same order, so that one cannot be changed without the other."""
+    readme, makefile = ((ROOT / file).read_text("utf8") for file in ("README.md", "Makefile"))
+    way = re.search(r"^## Without make$.*?^## ", readme, re.M | re.S)[0]
+    steps = [line for line in commands(way) if not line.startswith("make ")]
+    assert len(steps) == 6
+    rules = makefile.replace("$(PY)", "python").replace("$(NBVAL)", "--nbval-lax")
+    rules = rules.replace(" --disable-pip-version-check", "").replace("install -q", "install")
+    for step in steps[:5]:
+        assert step in rules, step
+    assert {"tests", "notebooks"} <= set(steps[5].split())
+    missing = [m for m in modules(readme) if not (ROOT / f"{m.replace('.', '/')}.py").exists()]
+    assert modules(readme) and not missing
 
 
 def test_every_page_of_the_contents_exists():

@@ -141,7 +141,7 @@ def bookmark(writer: PdfWriter, part: Part, start: int) -> None:
 def lead_inside(
     sheet: PageObject, here: str, parts: dict[str, Part], sheets: list[PageObject], address: str
 ) -> None:
-    """Turn the links of a sheet to pages of the book into jumps, those to its files into public ones."""
+    """Let the links of a sheet to pages jump within the book, and those to files be public."""
     for link in (each.get_object() for each in sheet.get("/Annots", ())):
         target = link.get("/A", {}).get("/URI")
         if target is None:
