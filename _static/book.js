@@ -22,3 +22,10 @@
   addEventListener("load", reach);
   addEventListener("resize", reach);
 })();
+
+// So can wide code that was folded away: a change of size makes the theme and the lines above look again.
+(() => {
+  const look = () => dispatchEvent(new Event("resize"));
+  document.addEventListener("toggle", look, true);
+  document.addEventListener("click", (event) => event.target.closest(".toggle") && look());
+})();

@@ -3,6 +3,7 @@
 Reads _build/html, or the folder named by the environment variable TOYMODELS_HTML.
 """
 
+import io
 import re
 from dataclasses import dataclass, field
 from html import unescape
@@ -11,8 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
+from pypdf import PdfReader
 
 from _ext import book
+from tools import make_pdf
 from tools.browser import DESKTOP, HTML, PHONE, chromium, chromium_path, served, unfold, visit
 
 if chromium_path() is None:
@@ -302,3 +305,60 @@ def test_a_finger_opens_menu_and_search_and_moves_a_slider(browser, address):
     knob.tap(position={"x": 0.95 * knob.bounding_box()["width"], "y": 16})
     assert knob.input_value() != before
     context.close()
+
+
+@pytest.fixture(scope="module")
+def pdf():
+    """A book of one chapter and the page that its terms lead to."""
+    with pytest.MonkeyPatch.context() as patch:
+        two = [book.chapters()[0], "pages/notation"]
+        patch.setattr(book, "pages", lambda: two)
+        file = io.BytesIO()
+        make_pdf.printed_book().write(file)
+        yield PdfReader(file)
+
+
+def test_the_links_of_the_pdf_lead_into_it_or_to_the_public(pdf):
+    number = {sheet.indirect_reference: at for at, sheet in enumerate(pdf.pages)}
+    links = [link.get_object() for sheet in pdf.pages for link in sheet.get("/Annots", ())]
+    public = {urlsplit(link["/A"]["/URI"]).netloc for link in links if "/A" in link}
+    assert public <= {"github.com", "doi.org"}
+    jumps = [link["/Dest"] for link in links if "/Dest" in link]
+    assert len(jumps) > 20 and all(raw(jump) in number for jump in jumps)
+    top = float(pdf.pages[0].mediabox.top)
+    terms = [j for j in jumps if number[raw(j)] > len(pdf.pages) - 6 and float(j[3]) < top - 1]
+    assert terms, "terms lead to their lines in the glossary"
+
+
+def raw(jump):
+    return jump.raw_get(0)
+
+
+def test_the_pdf_has_contents_bookmarks_and_page_numbers(pdf):
+    chapter, notation = (item for item in pdf.outline[1:] if not isinstance(item, list))
+    assert chapter.title.startswith("1. ") and notation.title == "Notation and glossary"
+    sections = pdf.outline[2]
+    places = [pdf.get_destination_page_number(section) for section in sections]
+    assert len(sections) > 5 and places == sorted(places) and places[-1] > 3
+    assert pdf.page_labels[:2] == ["i", "1"]
+    for sheet, label in list(zip(pdf.pages, pdf.page_labels, strict=True))[1:]:
+        assert label in sheet.extract_text().splitlines()
+    contents = pdf.pages[0].extract_text()
+    start = pdf.page_labels[pdf.get_destination_page_number(notation)]
+    assert f"Notation and glossary {start}" in contents and "1. The oscillator" in contents
+
+
+def test_the_pdf_prints_solutions_but_no_code_that_is_folded_away(pdf):
+    text = "".join(sheet.extract_text() for sheet in pdf.pages)
+    assert "Solution to Exercise 1.1" in text
+    assert "Show code" not in text and "import matplotlib" not in text
+
+
+def test_the_landing_page_links_the_pdf_once(tmp_path, monkeypatch):
+    assert make_pdf.PLACE in book.source("index").read_text("utf8")
+    monkeypatch.setattr(make_pdf, "HTML", tmp_path)
+    (tmp_path / "index.html").write_text(f"<p>a</p>\n{make_pdf.PLACE}\n<p>b</p>\n")
+    for pages in (1, 22):
+        make_pdf.link_from_landing_page(pages)
+    text = (tmp_path / "index.html").read_text()
+    assert text.count('href="toymodels.pdf"') == 1 and "(22 pages)" in text and "<p>b" in text

@@ -8,6 +8,7 @@ what is shown: solutions are, folded code that draws is not, sliders stand at th
 """
 
 import io
+import re
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ CONTENTS = """<!doctype html><html lang="en"><title>{title}</title><style>
   @page {{ margin: 25mm 30mm; }}
   body {{ font: 11pt/1.7 sans-serif; margin: 0; }}
   h1 {{ font-size: 26pt; line-height: 1.2; margin: 15mm 0 0; }}
-  li {{ display: flex; gap: .5em; }} ol {{ list-style: none; padding: 0; }}
+  li {{ display: flex; gap: .5em; align-items: baseline; }} ol {{ list-style: none; padding: 0; }}
   li span {{ flex: 1; border-bottom: 1px dotted #999; }} a {{ color: inherit; }}
 </style><h1>{title}</h1><p>{author}. Version {version}.</p>
 <p>The code that draws the figures is left out: it is on the pages and in the notebooks at
@@ -132,10 +133,11 @@ def bound(front: PdfReader, parts: dict[str, Part], address: str) -> PdfWriter:
 
 
 def bookmark(writer: PdfWriter, part: Part, start: int) -> None:
-    chapter = writer.add_outline_item(part.title, start)
+    chapter = writer.add_outline_item(title=part.title, page_number=start)
     for anchor, title in part.sections:
         sheet, top = part.place(anchor)
-        writer.add_outline_item(title, start + sheet, chapter, fit=Fit.xyz(0, top))
+        at = {"page_number": start + sheet, "fit": Fit.xyz(0, top)}
+        writer.add_outline_item(title=title, parent=chapter, **at)
 
 
 def lead_inside(
@@ -164,23 +166,29 @@ def jump(link: DictionaryObject, sheets: list[PageObject], part: Part, anchor: s
     link[NameObject("/Dest")] = Destination(anchor, place, Fit.xyz(0, top)).dest_array
 
 
-def main() -> None:
+def printed_book() -> PdfWriter:
+    """All pages of the built book, bound. FileNotFoundError without Chromium or a built book."""
     with served(HTML) as address, chromium() as browser:
         tab = browser.new_page(viewport=DESKTOP, color_scheme="light")
         parts, before, wanted = {}, 0, anchors()
         for page in book.pages():
             parts[page] = printed(tab, f"{address}/{page}.html", wanted[page], before)
             before += len(parts[page].reader.pages)
-        writer = bound(contents(tab, address, parts), parts, address)
-    writer.write(PDF)
-    link_from_landing_page(len(writer.pages))
-    print(f"{PDF}: {len(writer.pages)} pages, linked from index.html")
+        return bound(contents(tab, address, parts), parts, address)
 
 
 def link_from_landing_page(pages: int) -> None:
     index = HTML / "index.html"
     link = LINK.format(name=PDF.name, pages=pages)
-    index.write_text(index.read_text("utf8").replace(PLACE, f"{PLACE}{link}", 1), "utf8")
+    text = re.sub(f"{PLACE}.*", f"{PLACE}{link}", index.read_text("utf8"))
+    index.write_text(text, "utf8")
+
+
+def main() -> None:
+    pdf = printed_book()
+    pdf.write(PDF)
+    link_from_landing_page(len(pdf.pages))
+    print(f"{PDF}: {len(pdf.pages)} pages, linked from index.html")
 
 
 if __name__ == "__main__":
