@@ -81,15 +81,20 @@ def branch() -> str:
 
 
 def page_link(page: str) -> str:
-    """Where the page stands on the site."""
-    return f"{config()['html']['baseurl'].rstrip('/')}/{page}.html"
+    """Where the page stands on the site: GitHub's, unless the configuration names another."""
+    owner, name = urlsplit(repository()).path.strip("/").split("/")
+    site = config()["html"].get("baseurl") or f"https://{owner.lower()}.github.io/{name}"
+    return f"{site.rstrip('/')}/{page}.html"
+
+
+def version() -> str:
+    """The version of the package and of the book."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]["version"]
 
 
 def package_source() -> str:
     """What pip installs: the release of this version, or the branch while it is in development."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
-    version = project["version"]
-    return f"git+{repository()}@{branch() if 'dev' in version else 'v' + version}"
+    return f"git+{repository()}@{branch() if 'dev' in version() else 'v' + version()}"
 
 
 def source_link(path: str) -> str:

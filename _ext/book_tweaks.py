@@ -12,6 +12,7 @@ def settings(app, config):
     config.html_theme_options["navbar_persistent"] = []  # else a second search box tops the page
     config.nb_execution_cache_path = str(execution.CACHE)  # also for a build of one chapter
     config.html_theme_options["repository_url"] = book.repository()
+    config.html_baseurl = book.page_link("").removesuffix(".html")
     config.myst_substitutions["bibtex"] = f"```bibtex\n{citation.bibtex()}```"
 
 

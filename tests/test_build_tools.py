@@ -1,6 +1,7 @@
 """The tools around the book: links, ledger, gallery, execution, commands."""
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from _ext import (
     search_from_file,
     sources,
 )
-from tools import execute, local_links
+from tools import execute, local_links, serve
 from tools.browser import served
 
 CLAIM = {
@@ -351,21 +352,15 @@ def test_an_unknown_page_is_refused_by_name():
 
 def test_a_busy_port_ends_in_a_sentence():
     with served(book.ROOT / "pages") as address:
-        port = address.rpartition(":")[2]
-        for wrong in (port, "99999"):
-            command = [sys.executable, "-m", "tools.serve", wrong]
-            done = subprocess.run(command, cwd=book.ROOT, capture_output=True, text=True)
-            assert done.returncode == 1
-            assert re.fullmatch(rf"Port {wrong} cannot be used .* PORT=8001\n", done.stderr)
+        for wrong in (int(address.rpartition(":")[2]), 99999):
+            with pytest.raises(SystemExit, match=rf"Port {wrong} cannot be used .* PORT=8001"):
+                serve.listening(wrong)
 
 
-def test_a_pdf_without_a_browser_ends_in_a_sentence():
-    command = [sys.executable, "-m", "tools.make_pdf"]
-    done = subprocess.run(
-        command, cwd=book.ROOT, capture_output=True, text=True, env={"PATH": "/nowhere"}
-    )
-    assert done.returncode == 1
-    assert re.fullmatch(r"make pdf: Chromium must be installed .*\n", done.stderr)
+def test_a_pdf_without_a_browser_ends_in_a_sentence(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SystemExit, match=r"make pdf: Chromium must be installed"):
+        runpy.run_module("tools.make_pdf", run_name="__main__")
 
 
 def test_the_search_keeps_the_words_of_a_page_and_the_anchors_that_a_hit_names():

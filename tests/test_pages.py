@@ -209,6 +209,7 @@ def test_the_address_of_a_fork_may_end_as_people_copy_it(fork, ending):
     assert repository() == "https://github.com/some-one/their.fork"
     assert 'repository-code: "https://github.com/some-one/their.fork"' in renewed()
     assert "{https://github.com/some-one/their.fork}" in bibtex()
+    assert book.page_link("x") == "https://some-one.github.io/their.fork/x.html"
     assert colab_link("chapters/x").startswith(
         "https://colab.research.google.com/github/some-one/their.fork/blob/main/"
     )

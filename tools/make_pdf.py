@@ -22,7 +22,6 @@ from pypdf.generic import Destination, DictionaryObject, Fit, NameObject, TextSt
 from _ext import book
 from tools import local_links
 from tools.browser import DESKTOP, HTML, chromium, served, visit
-from toymodels import __version__
 
 PDF = HTML / "toymodels.pdf"
 PLACE = "<!-- the link to the PDF -->"  # stands in index.md
@@ -105,7 +104,7 @@ def contents(tab: Page, address: str, parts: dict[str, Part]) -> PdfReader:
         for page, part in parts.items()
     )
     config = {name: escape(book.config()[name]) for name in ("title", "author")}
-    where = {"version": __version__, "repository": book.repository()}
+    where = {"version": book.version(), "repository": book.repository()}
     tab.set_content(CONTENTS.format(**config, **where, entries="".join(entries)))
     return PdfReader(io.BytesIO(tab.pdf(format="A4")))
 
