@@ -39,8 +39,8 @@ def copy_notebooks(app, exception):
             shutil.copyfile(book.notebook(page), out / book.notebook(page).name)
 
 
-def drop_stale_cache(app):
-    execution.drop_stale_cache()
+def drop_stale(app):
+    execution.drop_stale()
 
 
 def repair_page(app, pagename, templatename, context, doctree):
@@ -83,7 +83,7 @@ def _repair_button(button, made):
 
 def setup(app):
     app.connect("config-inited", settings, priority=900)
-    app.connect("builder-inited", drop_stale_cache, priority=1)
+    app.connect("builder-inited", drop_stale, priority=1)
     app.connect("html-page-context", repair_page, priority=900)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", copy_notebooks)
