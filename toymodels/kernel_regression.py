@@ -22,13 +22,15 @@ import torch
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
-from toymodels.numerics import draws as draw
+from toymodels.numerics import draws
+from toymodels.numerics.door import door
 from toymodels.numerics.fixed_point import FixedPoint, solve
 from toymodels.numerics.spectra import gegenbauer
 
 Number = float | int
 
 
+@door
 @dataclass(frozen=True)
 class KernelRegression:
     """A kernel's spectrum, a target, a ridge and a noise; leading axes are independent problems.
@@ -45,18 +47,14 @@ class KernelRegression:
 
     def __post_init__(self):
         for name in ("eigenvalue", "target"):
-            _check_float(name, getattr(self, name))
-        if self.eigenvalue.shape[-1:] != self.target.shape[-1:] or self.target.shape[-1] == 0:
-            raise ValueError(
-                "target must have one coefficient per eigenvalue and at least one mode, "
-                f"got {tuple(self.target.shape)} for {tuple(self.eigenvalue.shape)}"
-            )
+            value = getattr(self, name)
+            if not value.isfinite().all():
+                raise ValueError(f"{name} must be finite, got {value.tolist()}")
         if (self.eigenvalue < 0).any() or not (self.eigenvalue > 0).any(-1).all():
             raise ValueError(
                 "eigenvalue must not be negative and not all zero, "
                 f"got {self.eigenvalue.min():g} to {self.eigenvalue.max():g}"
             )
-        _check_same_place("target", self.target, self.eigenvalue)
         _check_degeneracy(self.degeneracy, self.eigenvalue)
         for name in ("ridge", "noise"):
             value = torch.as_tensor(getattr(self, name))
@@ -72,7 +70,9 @@ class KernelRegression:
 class LearningCurve:
     """What n samples teach. Theory and experiment both return this.
 
-    Of degenerate modes ``mode_error`` is the sum over the shell and ``learnability`` the mean.
+    An experiment has one more axis before the sizes: (*batch, member, size), a member being a
+    training set. Of degenerate modes ``mode_error`` is the sum over the shell and ``learnability``
+    the mean.
     """
 
     samples: Num[Tensor, " size"]  # n
@@ -83,9 +83,9 @@ class LearningCurve:
     learnability: Float[Tensor, "*batch size mode"]  # L, between 0 and 1
     residual: Float[Tensor, "*batch size"] | None = None  # theory: of the equation for kappa
     converged: Bool[Tensor, "*batch size"] | None = None  # theory: residual below 1e-12
-    standard_error: "LearningCurve | None" = None  # experiment: of each mean, field by field
 
 
+@door(origin="theory")
 def effective_ridge(model: KernelRegression, samples: Num[Tensor, " size"]) -> FixedPoint:
     """kappa >= 0, the root of n = sum_k m_k lam_k / (lam_k + kappa) + ridge / kappa.
 
@@ -121,6 +121,7 @@ def effective_ridge(model: KernelRegression, samples: Num[Tensor, " size"]) -> F
     )
 
 
+@door(origin="theory")
 def theory(model: KernelRegression, samples: Num[Tensor, " size"]) -> LearningCurve:
     """The learning curve of Gaussian features, exact as n and the number of modes grow together.
 
@@ -162,6 +163,7 @@ def theory(model: KernelRegression, samples: Num[Tensor, " size"]) -> LearningCu
     )
 
 
+@door(origin="theory")
 def finite_white(
     modes: int, samples: Num[Tensor, " size"], *, power: Number = 1.0, noise: Number = 0.0
 ) -> Float[Tensor, " size"]:
@@ -174,45 +176,47 @@ def finite_white(
     n = _whole(samples).to(torch.float64)
     if modes < 1:
         raise ValueError(f"modes must be at least 1, got {modes}")
-    if power < 0 or noise < 0:
-        raise ValueError(f"power and noise must not be negative, got {power:g} and {noise:g}")
+    for name, value in (("power", power), ("noise", noise)):
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"{name} must be finite and must not be negative, got {value:g}")
     bias = power * (1 - n / modes).clamp(min=0)
     distance = (n - modes).abs() - 1
     variance = noise * torch.minimum(n, n.new_tensor(modes)) / distance.clamp(min=0)
     return bias + (variance if noise > 0 else 0.0)
 
 
+@door(origin="experiment")
 def experiment(
     model: KernelRegression,
     samples: Num[Tensor, " size"],
     *,
     seed: int,
-    draws: int,
+    members: int,
     features: Float[Tensor, "point mode"] | None = None,
     chunk: int = 50,
 ) -> LearningCurve:
-    """Fit ``draws`` training sets of each size and average; nothing of ``theory`` is used.
+    """Fit ``members`` training sets of each size; nothing of ``theory`` is used.
 
     The eigenfunctions are independent Gaussians, or, with ``features``, the values phi_k(x) on a
     pool of points, of which each training set takes some at random without replacement; errors are
-    then averages over the whole pool when the functions are orthonormal there. Members of the
-    model's batch see the same inputs and noise (common random numbers); sizes and draws do not.
-    ``chunk`` draws are in memory at once. ``mode_error`` comes from the fitted coefficients, so no
-    test points are needed.
+    then averages over the whole pool when the functions are orthonormal there. Problems of
+    the model's batch see the same inputs and noise (common random numbers); sizes and members do
+    not. ``chunk`` members are fitted at once. ``mode_error`` comes from the fitted coefficients:
+    no test points are needed.
 
-    Raises ValueError on samples that are not positive whole numbers, on fewer than two draws, on
+    Raises ValueError on samples that are not positive whole numbers, on no members, on
     degeneracies that differ within the batch, and on a singular kernel matrix.
     """
-    _check_draws(draws, chunk)
+    _check_counts(seed, members, chunk)
     sizes = _whole(samples).tolist()
     lam, v, ridge, noise, shells = _expand(model)
     if features is not None:
         _check_features(features, lam, max(sizes))
 
-    def fit(n, first, members):
+    def fit(n, first, count):
         options = {"first": first, "dtype": lam.dtype, "device": lam.device}
-        phi = _inputs(features, lam.shape[-1], seed, n, members, options)
-        label_noise = draw.normal(seed, f"noise {n}", members, (n,), **options)
+        phi = _inputs(features, lam.shape[-1], seed, n, count, options)
+        label_noise = draws.normal(seed, f"noise {n}", count, (n,), **options)
         label = (phi @ v[..., None, :, None])[..., 0] + noise.sqrt()[..., None, None] * label_noise
         X = phi * lam.sqrt()[..., None, None, :]  # (*batch, draw, n, mode)
         weight, learnability, kappa, train = _fit(X, label, ridge)
@@ -225,9 +229,10 @@ def experiment(
             "learnability": learnability @ shells.mT / shells.sum(-1),
         }
 
-    return _average(fit, samples, sizes, draws, chunk)
+    return _collected(fit, samples, sizes, members, chunk)
 
 
+@door(origin="experiment")
 def sphere_experiment(
     model: KernelRegression,
     samples: Num[Tensor, " size"],
@@ -235,7 +240,7 @@ def sphere_experiment(
     kernel: Callable[[Tensor], Tensor],
     dimension: int,
     seed: int,
-    draws: int,
+    members: int,
     chunk: int = 10,
 ) -> LearningCurve:
     """Fit functions on the sphere in ``dimension`` dimensions with a kernel of the cosine.
@@ -243,9 +248,9 @@ def sphere_experiment(
     Mode l of the model is the degree l = 0, 1, ...; its target is v_l times the normalised harmonic
     that is symmetric about one axis. The fit is expanded in harmonics by their addition theorem,
     so the error of each degree is exact, without test points; degrees beyond the model's are left
-    out of ``error``. Draws, chunks and errors as in ``experiment``; one model, no batch.
+    out of ``error``. Members and chunks as in ``experiment``; one model, no batch.
     """
-    _check_draws(draws, chunk)
+    _check_counts(seed, members, chunk)
     sizes = _whole(samples).tolist()
     lam, v = model.eigenvalue, model.target
     if lam.ndim != 1 or v.ndim != 1 or model.degeneracy is None:
@@ -253,13 +258,13 @@ def sphere_experiment(
     m = model.degeneracy.to(lam)
     ridge, noise = _numbers(model)
 
-    def fit(n, first, members):
+    def fit(n, first, count):
         options = {"first": first, "dtype": lam.dtype, "device": lam.device}
-        x = draw.normal(seed, f"points {n}", members, (n, dimension), **options)
+        x = draws.normal(seed, f"points {n}", count, (n, dimension), **options)
         x = x / x.norm(dim=-1, keepdim=True)
         cosine = (x @ x.mT).clamp(-1, 1)
         zonal = m.sqrt() * gegenbauer(dimension, len(lam), x[..., 0])  # (draw, n, degree)
-        label_noise = draw.normal(seed, f"noise {n}", members, (n,), **options)
+        label_noise = draws.normal(seed, f"noise {n}", count, (n,), **options)
         label = zonal @ v + noise.sqrt() * label_noise
         inverse, alpha = _resolve(kernel(cosine), label, ridge)
         P = gegenbauer(dimension, len(lam), cosine).flatten(1, 2)  # (draw, n * n, degree)
@@ -275,14 +280,14 @@ def sphere_experiment(
             "learnability": lam * trace,
         }
 
-    return _average(fit, samples, sizes, draws, chunk)
+    return _collected(fit, samples, sizes, members, chunk)
 
 
 def _inputs(features, modes: int, seed: int, n: int, members: int, options: dict) -> Tensor:
     """phi_k(x) at n inputs: Gaussians, or rows of ``features``, (draw, n, mode)."""
     if features is None:
-        return draw.normal(seed, f"features {n}", members, (n, modes), **options)
-    key = draw.uniform(seed, f"points {n}", members, features.shape[:1], **options)
+        return draws.normal(seed, f"features {n}", members, (n, modes), **options)
+    key = draws.uniform(seed, f"points {n}", members, features.shape[:1], **options)
     return features[key.argsort(-1)[:, :n]]
 
 
@@ -320,23 +325,21 @@ def _resolve(matrix: Tensor, side: Tensor, ridge: Tensor) -> tuple[Tensor, Tenso
     return torch.cholesky_inverse(factor), torch.cholesky_solve(side[..., None], factor)[..., 0]
 
 
-def _average(fit, samples: Tensor, sizes: list[int], draws: int, chunk: int) -> LearningCurve:
-    """Means and standard errors over draws of what ``fit(n, first, members)`` returns."""
-    axes = dict(kappa=-1, error=-1, train_error=-1, mode_error=-2, learnability=-2)
-    means, errors = {}, {}
+def _collected(fit, samples: Tensor, sizes: list[int], members: int, chunk: int) -> LearningCurve:
+    """What ``fit(n, first, count)`` returns, of all members and sizes."""
+    found = {}
     for n in sizes:
-        parts = [fit(n, first, min(chunk, draws - first)) for first in range(0, draws, chunk)]
-        for name, axis in axes.items():
-            value = torch.cat([part[name] for part in parts], dim=axis)
-            means.setdefault(name, []).append(value.mean(axis))
-            errors.setdefault(name, []).append(value.std(axis) / draws**0.5)
+        parts = [fit(n, first, min(chunk, members - first)) for first in range(0, members, chunk)]
+        for name in parts[0]:
+            axis = _member_axis(name)
+            found.setdefault(name, []).append(torch.cat([part[name] for part in parts], dim=axis))
+    # the axis of sizes follows that of the members
+    stacked = {name: torch.stack(x, dim=_member_axis(name)) for name, x in found.items()}
+    return LearningCurve(samples, **stacked)
 
-    def curve(values: dict) -> dict:
-        return {name: torch.stack(rows, dim=axes[name]) for name, rows in values.items()}
 
-    return LearningCurve(
-        samples, **curve(means), standard_error=LearningCurve(samples, **curve(errors))
-    )
+def _member_axis(name: str) -> int:
+    return -2 if name in ("mode_error", "learnability") else -1
 
 
 def _columns(model: KernelRegression) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -387,8 +390,6 @@ def _in_dtype(model: KernelRegression, curve: LearningCurve) -> LearningCurve:
 
 
 def _sizes(samples: Tensor, like: Tensor) -> Tensor:
-    if not isinstance(samples, Tensor) or samples.ndim != 1 or samples.numel() == 0:
-        raise ValueError(f"samples must be a tensor with one row of sizes, got {samples!r}")
     if not ((samples > 0) & samples.isfinite()).all():
         raise ValueError(f"samples must be positive and finite, got {samples.tolist()}")
     return samples.to(device=like.device, dtype=torch.float64)
@@ -401,10 +402,11 @@ def _whole(samples: Tensor) -> Tensor:
     return samples.long()
 
 
-def _check_draws(draws: int, chunk: int) -> None:
-    for name, value, least in (("draws", draws, 2), ("chunk", chunk, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be a whole number, at least {least}, got {value!r}")
+def _check_counts(seed: int, members: int, chunk: int) -> None:
+    draws.whole_number(seed, "seed")
+    for name, value in (("members", members), ("chunk", chunk)):
+        if draws.whole_number(value, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}: there is nothing to fit")
 
 
 def _check_features(features: Tensor, lam: Tensor, largest: int) -> None:
@@ -413,28 +415,10 @@ def _check_features(features: Tensor, lam: Tensor, largest: int) -> None:
             f"features must have {lam.shape[-1]} modes and at least {largest} points, "
             f"got {tuple(features.shape)}"
         )
-    _check_same_place("features", features, lam)
-
-
-def _check_float(name: str, value: Tensor) -> None:
-    if not (isinstance(value, Tensor) and value.is_floating_point() and value.isfinite().all()):
-        raise ValueError(f"{name} must be a tensor of finite floats, got {value!r}")
-
-
-def _check_same_place(name: str, value: Tensor, eigenvalue: Tensor) -> None:
-    if (value.dtype, value.device) != (eigenvalue.dtype, eigenvalue.device):
-        raise ValueError(
-            f"{name} must have the dtype and device of eigenvalue, {eigenvalue.dtype} on "
-            f"{eigenvalue.device}, got {value.dtype} on {value.device}"
-        )
 
 
 def _check_degeneracy(degeneracy: Tensor | None, eigenvalue: Tensor) -> None:
     if degeneracy is None:
         return
-    if not isinstance(degeneracy, Tensor) or degeneracy.shape[-1:] != eigenvalue.shape[-1:]:
-        raise ValueError(
-            f"degeneracy must be a tensor of {eigenvalue.shape[-1]} modes, got {degeneracy!r}"
-        )
     if not ((degeneracy >= 1) & (degeneracy == degeneracy.round())).all():
         raise ValueError(f"degeneracy must be whole numbers from 1, got {degeneracy.tolist()}")
