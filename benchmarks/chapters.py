@@ -22,7 +22,7 @@ def of_oscillator() -> dict[str, Callable]:
     model = oscillator.Oscillator(torch.logspace(-3, 0, 64), 1.0, 0.9)
     return {
         "theory": partial(oscillator.theory, model, 1000),
-        "experiment": partial(oscillator.experiment, model, 1000),
+        "experiment": partial(oscillator.experiment, model, 1000, seed=0),
     }
 
 
@@ -41,7 +41,7 @@ def of_kernel_regression() -> dict[str, Callable]:
     samples = torch.tensor([10, 30, 100])
     return {
         "theory": partial(kernel_regression.theory, model, samples),
-        "experiment": partial(kernel_regression.experiment, model, samples, seed=0, draws=50),
+        "experiment": partial(kernel_regression.experiment, model, samples, seed=0, members=50),
     }
 
 

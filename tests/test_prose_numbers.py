@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[1]
 UNCONVERTED = [
     "data_separation",
     "deep_linear",
-    "kernel_regression",
     "mean_field",
     "signal_propagation",
     "spring_block",
