@@ -26,6 +26,15 @@ PARTS = [  # in this order; a heading may go on after these words
 CELL = re.compile(r"^```\{code-cell\}.*?\n(.*?)^```$", re.M | re.S)
 
 
+def public(module) -> dict:
+    """Functions and classes that a module defines for others."""
+    return {
+        name: thing
+        for name, thing in vars(module).items()
+        if getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
+    }
+
+
 def imports(path: Path) -> set[str]:
     tree = ast.parse(path.read_text())
     names = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
@@ -54,17 +63,52 @@ def test_a_model_has_two_sides_and_one_record(stem):
     assert "Source:" in module.__doc__ and f"chapters/{stem}.md" in module.__doc__
     theory, experiment = inspect.signature(module.theory), inspect.signature(module.experiment)
     assert theory.return_annotation == experiment.return_annotation
-    assert experiment.parameters["seed"].kind is inspect.Parameter.KEYWORD_ONLY
+    for name in ("seed", "members"):
+        assert experiment.parameters[name].kind is inspect.Parameter.KEYWORD_ONLY, name
+    assert experiment.parameters["seed"].default is inspect.Parameter.empty, "seeds are given"
     first = list(theory.parameters)[:2]
     assert first == list(experiment.parameters)[:2] and first[0] == "model"
+
+
+OTHER_WORDS = {"draws", "chains", "networks", "sets", "runs", "copies", "repetitions"}
+
+
+@pytest.mark.parametrize("stem", MODELS)
+def test_repetitions_have_one_name_and_half_times_one_meaning(stem):
+    module = importlib.import_module(f"toymodels.{stem}")
+    for name, thing in public(module).items():
+        parameters = inspect.signature(thing).parameters
+        assert not OTHER_WORDS & {*parameters}, f"{name}: repetitions are called members"
+        if name == "half_time":
+            assert next(iter(parameters)) == "model"
+
+
+@pytest.mark.parametrize("stem", MODELS)
+def test_what_people_call_has_a_door(stem):
+    module = importlib.import_module(f"toymodels.{stem}")
+    for name in ("theory", "experiment"):
+        assert hasattr(getattr(module, name), "__wrapped__"), f"{name} needs @door(origin=...)"
+    model = inspect.signature(module.theory).parameters["model"].annotation
+    assert hasattr(model.__init__, "__wrapped__"), f"{model.__name__} needs @door"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "toymodels").rglob("*.py")), ids=str)
+def test_error_bars_are_computed_in_one_place(path):
+    if path.name != "estimate.py":
+        assert not re.search(r"\.std\([^)]*\) */", path.read_text()), "use numerics.mean"
+
+
+@pytest.mark.parametrize("stem", MODELS)
+def test_error_bars_of_chapters_are_computed_in_one_place(stem):
+    code = "\n".join(CELL.findall(CHAPTERS[stem]))
+    assert not re.search(r"\.std\([^)]*\)+ */|errorbar\(", code), "use numerics.mean and points"
 
 
 @pytest.mark.parametrize("stem", MODELS)
 def test_public_names_are_documented(stem):
     module = importlib.import_module(f"toymodels.{stem}")
-    for name, thing in vars(module).items():
-        if getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_"):
-            assert inspect.getdoc(thing), name
+    for name, thing in public(module).items():
+        assert inspect.getdoc(thing), name
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "toymodels").rglob("*.py")), ids=str)
