@@ -16,7 +16,7 @@ from toymodels.page.claim import MIME, Record
 EXACT = {"kind", "name", "key", "scale", "no_null", "n", "members", "source", "held"}
 ROUNDING = 1e-9  # a deviation below is that of a computer, and differs from one to the next
 SHARE = 0.1  # of the error bar
-DIGITS = {"deviation": 2, "error": 2}  # as printed; all others have six
+DIGITS = {"error": 2}  # as printed; all others have six
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.(?P<decimals>\d+))?(?:e(?P<power>[-+]?\d+))?")
 
 
@@ -51,7 +51,7 @@ def differences(stored: list[dict], executed: list[dict]) -> list[str]:
                 f"{'not stored' if old is None else 'not executed'}: {(old or new)['name']}"
             )
         else:
-            found += [f"{old['name']}: {fault}" for fault in _apart(old, new)]
+            found += [f"{old['name']}: {fault}" for fault in apart(old, new)]
     old, new = printed(stored), printed(executed)
     if not _same_text(old, new):
         found.append(f"executed: {new!r}, stored: {old!r}")
@@ -82,23 +82,31 @@ def _contradictions(output: dict) -> Iterator[str]:
                 yield f"stored line: {stored!r}, stored record: {line!r}"
 
 
-def _apart(old: dict, new: dict) -> Iterator[str]:
+def apart(old: dict, new: dict) -> Iterator[str]:
     """The fields in which two records of one claim differ."""
     if set(old) != set(new):
         yield f"the fields {sorted(set(old) ^ set(new))} are in one record only"
         return
     share = SHARE * (new["error"] or 0.0)
-    near = {"deviation": share / _unit(new) + ROUNDING}  # which is counted in that unit
     for name in old:
         if name in EXACT or old[name] is None or new[name] is None:
             same = old[name] == new[name]
         elif name == "entries":
             same = _same_entries(old[name], new[name])
+        elif name == "deviation":
+            same = _same_deviation(old[name], new, share)
         else:
-            slack = near.get(name, share + _floor(new))
+            slack = 0.0 if name in ("within", "beyond") else share + _floor(new)
             same = _near(old[name], new[name], DIGITS.get(name, 6), slack)
         if not same:
             yield f"{name} executed {new[name]!r}, stored {old[name]!r}"
+
+
+def _same_deviation(old: float, record: dict, share: float) -> bool:
+    """Known to the two digits printed, and not less well than the sides it is the distance of."""
+    new, slack = record["deviation"], share / _unit(record) + ROUNDING
+    sides = 1e-5 * abs(record["measured"]) / _unit(record)
+    return _near(old, new, 2, slack) and abs(old - new) <= sides + 1e-5 * new + slack
 
 
 def _unit(record: dict) -> float:

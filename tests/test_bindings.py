@@ -102,6 +102,27 @@ def test_an_array_among_the_solutions_needs_an_entry(monkeypatch):
     assert "plateau has 2 entries: say which" in problem("{num}`7 <exercise.plateau>`")
 
 
+@pytest.mark.parametrize(
+    ("here", "accepted"),
+    [
+        ({"measured": 0.7046}, True),  # a small part of the error bar
+        ({"measured": 0.7146}, False),
+        ({"measured": 0.7046, "members": 4}, False),
+    ],
+)
+def test_a_last_digit_does_not_depend_on_the_machine(monkeypatch, here, accepted):
+    claim = CLAIM | {"measured": 0.7054, "scale": "absolute", "entries": None}
+    monkeypatch.setattr(bindings, "stored", lambda page: records.by_key([claim]))
+    executed = claim | here
+    monkeypatch.setattr(bindings, "executed", lambda page: records.by_key([executed]))
+    binding = bindings.parse("0.7054 <order>", PAGE)
+    if accepted:
+        bindings.verify(binding)
+    else:
+        with pytest.raises(ValueError, match="0.7054 is not order.measured"):
+            bindings.verify(binding)
+
+
 def test_a_key_names_one_claim():
     with pytest.raises(ValueError, match="the key order must name one claim"):
         records.by_key([CLAIM, CLAIM])
