@@ -18,7 +18,8 @@ from toymodels.page.claim import MIME, SIGNS, Record
 
 from . import bindings, book, execution, records, tables
 
-COLUMNS = ["Claim", "Predicted", "Measured", "Deviation", "If wrong", "Members", "Held", "Source"]
+COLUMNS = ["Claim", "Predicted", "Measured", "Deviation", "Bound", "If wrong"]
+COLUMNS += ["Members", "Held", "Source"]
 
 
 def all_records() -> dict[str, list[dict]]:
@@ -41,13 +42,15 @@ def row(record: dict, again: dict | None = None) -> list[str]:
     """The cells of one claim, in the order of the columns."""
     in_units, failure = Record(**record).in_units, record["beyond"] is not None
     bound = record["beyond"] if failure else record["within"]
-    limit = "must exceed" if failure else "allowed"
+    number, _, unit = in_units(bound).partition(" ")  # the unit is that of the deviation
+    limit = "more than" if failure else "at most"
     null = record["no_null"] if record["null"] is None else f"{record['null']:.6g}"
     return [
         f"{SIGNS[record['kind']]} {record['name']}",
         f"{record['predicted']:.6g}",
         quoted(record["measured"], record["error"]),
-        f"{in_units(record['deviation'])} ({limit} {in_units(bound)})",
+        in_units(record["deviation"]),
+        f"{limit} {number}{' %' * unit.startswith('%')}",
         null or "",
         str(record["members"] or ""),
         "" if again is None else f"{again['held']} of {again['runs']}",

@@ -127,15 +127,16 @@ def test_a_row_of_the_ledger_shows_a_result_with_its_error_bar():
         "✓ gap",
         "1",
         "1.023 ± 0.012",
-        "2 standard errors (allowed 3 standard errors)",
+        "2 standard errors",
+        "at most 3",
         "2",
         "10",
         "9 of 10",
         "a paper",
     ]
-    assert ledger.row(FAILURE)[:4] == ["≠ gap", "1", "1.0234", "50 % (must exceed 10 %)"]
+    assert ledger.row(FAILURE)[:5] == ["≠ gap", "1", "1.0234", "50 %", "more than 10 %"]
     reason = CLAIM | {"null": None, "no_null": "no rival is known"}
-    assert ledger.row(reason)[4] == "no rival is known"
+    assert ledger.row(reason)[5] == "no rival is known"
 
 
 @pytest.mark.parametrize(
