@@ -71,7 +71,7 @@ def of_spring_block() -> dict[str, Callable]:
     time = torch.linspace(0, 50, 26)
     return {
         "theory": partial(spring_block.theory, model, time),
-        "experiment": partial(spring_block.experiment, model, time, seed=0, chains=50, step=0.05),
+        "experiment": partial(spring_block.experiment, model, time, seed=0, members=50, step=0.05),
     }
 
 

@@ -23,9 +23,11 @@ from torch import Tensor
 
 from toymodels.networks.network import Perceptron
 from toymodels.numerics import draws
+from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import Function, derivatives, entrywise
 from toymodels.numerics.expectation import average, pair_average
 from toymodels.numerics.fixed_point import solve
+from toymodels.numerics.quantity import require
 
 Number = float | int
 SMALLEST, LARGEST = 1e-290, 1e290  # kernels: beyond, their squares or inverses leave the doubles
@@ -34,6 +36,7 @@ NOISE = 1e-9  # of ratios of averages, which are good to 1e-12
 NUDGE = 1e-5  # of a signal: its square is lost, and a rounding error over it too
 
 
+@door
 @dataclass(frozen=True)
 class WideNetwork:
     """An activation and the two variances a user chooses; leading axes are independent networks.
@@ -48,19 +51,21 @@ class WideNetwork:
 
     def __post_init__(self):
         weight, bias = _numbers(self.weight_variance, self.bias_variance)
-        _refuse("weight_variance", weight, weight > 0, "positive", "no signal would pass")
-        _refuse("bias_variance", bias, bias >= 0, "non-negative", "it is a variance")
+        require("weight_variance", weight, weight > 0, "positive", "no signal would pass")
+        require("bias_variance", bias, bias >= 0, "non-negative", "it is a variance")
 
 
 @dataclass(frozen=True)
 class Signal:
-    """What a signal is like in every layer. Theory and experiment both return this."""
+    """What a signal is like in every layer. Theory and experiment both return this.
+
+    Networks of an experiment come along one more axis, the last of the batch.
+    """
 
     layer: Int[Tensor, " layer"]  # 1, 2, ...
     kernel: Float[Tensor, "*batch layer"]  # K of that layer
     parallel: Float[Tensor, "*batch layer"]  # dK'/dK, growth of a change of K to the next layer
     perpendicular: Float[Tensor, "*batch layer"]  # growth of |dz|^2 / n, dz across the signal
-    standard_error: "Signal | None" = None  # experiment: of each mean, field by field
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class CriticalPoint:
     universality: str  # "scale-invariant", "vanishing" (K* = 0) or "half-stable"
 
 
+@door(origin="theory")
 def theory(model: WideNetwork, kernel: Number | Float[Tensor, "*batch"], layers: int) -> Signal:
     """Kernel and susceptibilities of layers 1 to ``layers`` at infinite width, in float64.
 
@@ -80,7 +86,7 @@ def theory(model: WideNetwork, kernel: Number | Float[Tensor, "*batch"], layers:
     positive or no layers, FloatingPointError when it explodes or vanishes beyond 1e+-290.
     """
     weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
-    _refuse("kernel", K, K > 0, "positive", "a signal of no strength has no direction")
+    _require_signal(K)
     kernels = [K]
     for layer in range(2, _count(layers, "layers") + 1):
         kernels.append(bias + weight * _power(model.activation, kernels[-1]))
@@ -95,24 +101,31 @@ def theory(model: WideNetwork, kernel: Number | Float[Tensor, "*batch"], layers:
     )
 
 
+@door(origin="theory")
 def step(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[Tensor, "*network"]:
     """Kernel of the next layer, C_b + C_W <s^2>_K: one step of the flow."""
     weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
+    require("kernel", K, K >= 0, "non-negative", "it is a variance")
     return bias + weight * _power(model.activation, K)
 
 
+@door(origin="theory")
 def parallel(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[Tensor, "*network"]:
     """chi_par = C_W <z s s'>_K / K = d step / dK: what becomes of a signal that is too strong."""
     weight, K = _numbers(model.weight_variance, kernel)
+    _require_signal(K)
     return weight * _parallel(model.activation, K)
 
 
+@door(origin="theory")
 def perpendicular(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[Tensor, "*network"]:
     """chi_perp = C_W <s'^2>_K: what becomes of a small difference between equally strong inputs."""
     weight, K = _numbers(model.weight_variance, kernel)
+    _require_signal(K)
     return weight * _perpendicular(model.activation, K)
 
 
+@door(origin="theory")
 def marginal(
     activation: Function | None,
     kernel: Float[Tensor, "*batch"],
@@ -128,6 +141,7 @@ def marginal(
     return kernel - weight * step(unit, kernel), weight
 
 
+@door(origin="theory")
 def critical_point(activation: Function | None) -> CriticalPoint:
     """The variances at which both susceptibilities are one at a fixed point of the kernel.
 
@@ -164,6 +178,7 @@ def critical_point(activation: Function | None) -> CriticalPoint:
     )
 
 
+@door(origin="theory")
 def overlap(
     model: WideNetwork,
     kernel: Number | Float[Tensor, "*batch"],
@@ -178,7 +193,7 @@ def overlap(
     """
     K = theory(model, kernel, layers).kernel
     weight, bias, c = _numbers(model.weight_variance, model.bias_variance, start)
-    _refuse("start", c, c.abs() <= 1, "in [-1, 1]", "it is a correlation")
+    require("start", c, c.abs() <= 1, "in [-1, 1]", "it is a correlation")
     shape = torch.broadcast_shapes(c.shape, K.shape[:-1])
     K, seen, signal = K.expand(*shape, layers), [c.expand(shape)], entrywise(model.activation)
     for q, after in zip(K.unbind(-1)[:-1], K.unbind(-1)[1:], strict=True):
@@ -187,6 +202,7 @@ def overlap(
     return torch.stack(seen, -1)
 
 
+@door(origin="experiment")
 def experiment(
     model: WideNetwork,
     kernel: Number | Float[Tensor, "*batch"],
@@ -200,17 +216,16 @@ def experiment(
 
     Two inputs suffice: weights are Gaussian, so only the length of x counts. ``parallel`` is the
     response of the next kernel to stretching all signals of a layer, ``perpendicular`` the growth
-    of a nudge across the input, which goes through all layers. Means over members; they differ
-    from ``theory`` by O(1 / width). Members of the model's batch see the same weights (common
-    random numbers).
+    of a nudge across the input, which goes through all layers. One network differs from ``theory``
+    by O(1 / sqrt(width)), the mean over members by O(1 / width). Layers of one network are not
+    independent, and networks of the model's batch have the same weights (common random numbers).
 
-    Raises ValueError on a kernel not above C_b, which the input must add to, on fewer than two
-    members, and FloatingPointError when a signal dies or overflows.
+    Raises ValueError on a kernel not above C_b, which the input must add to, on no members, and
+    FloatingPointError when a signal dies or overflows.
     """
     weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
-    _refuse("kernel", K, bias < K, "above bias_variance", "the input adds to the biases")
-    if _count(members, "members") < 2:
-        raise ValueError(f"members must be at least 2, got {members}: a mean needs an error bar")
+    require("kernel", K, bias < K, "above bias_variance", "the input adds to the biases")
+    _count(members, "members")
     _count(width, "width")
     ahead = (2 * (K - bias) / weight).sqrt()[..., None, None, None]  # |x|^2 / n_0, and n_0 = 2
     signal = torch.cat([ahead, torch.zeros_like(ahead)], -1)  # (*batch, 1, 1, input)
@@ -226,7 +241,7 @@ def experiment(
         if layer:
             seen.append(_observe(signal, nudge, after, response))
         signal, nudge = after, torch.cat([after, response[..., 1:, :]], -2)
-    return _mean(torch.arange(1, layers + 1, device=K.device), seen)
+    return _record(torch.arange(1, layers + 1, device=K.device), seen)
 
 
 def _layer(
@@ -253,16 +268,14 @@ def _observe(signal: Tensor, nudge: Tensor, after: Tensor, response: Tensor) -> 
     return torch.stack([kernel, stretched / kernel, across[0] / across[1]], -1)
 
 
-def _mean(layer: Tensor, seen: list[Tensor]) -> Signal:
-    """The record of means over members, with their standard errors."""
+def _record(layer: Tensor, seen: list[Tensor]) -> Signal:
     each = torch.stack(seen, -2)  # (*batch, member, layer, 3)
     if not each.isfinite().all():
         raise FloatingPointError(
             "signals must stay finite and alive, got one that does not: take fewer layers, or more "
             "units if all those of a layer can be silent at once"
         )
-    error = each.std(-3) / each.shape[-3] ** 0.5
-    return Signal(layer, *each.mean(-3).unbind(-1), Signal(layer, *error.unbind(-1)))
+    return Signal(layer, *each.unbind(-1))
 
 
 def _power(activation: Function | None, K: Tensor) -> Tensor:
@@ -312,9 +325,13 @@ def _numbers(*values: Number | Tensor) -> tuple[Tensor, ...]:
 
 
 def _count(value: int, name: str) -> int:
-    if draws.whole_number(value, name) < 1:
+    if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
     return value
+
+
+def _require_signal(kernel: Tensor) -> None:
+    require("kernel", kernel, kernel > 0, "positive", "a signal of no strength has no direction")
 
 
 def _require_doubles(kernel: Tensor, layer: int) -> None:
@@ -323,9 +340,3 @@ def _require_doubles(kernel: Tensor, layer: int) -> None:
             f"kernel must stay between {SMALLEST:g} and {LARGEST:g}, got {kernel.min():g} to "
             f"{kernel.max():g} in layer {layer}: take fewer layers"
         )
-
-
-def _refuse(name: str, value: Tensor, good: Tensor, what: str, why: str) -> None:
-    bad = ~(good & value.isfinite())
-    if bad.any():
-        raise ValueError(f"{name} must be {what} and finite, got {value[bad][0]:g}: {why}")

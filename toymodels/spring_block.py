@@ -27,22 +27,25 @@ from jaxtyping import Float
 from torch import Tensor
 
 from toymodels.numerics import draws
-from toymodels.numerics.clock import check_time
+from toymodels.numerics.clock import ticks
+from toymodels.numerics.door import door
 from toymodels.numerics.integrate import solve
+from toymodels.numerics.quantity import require
 
 Number = float | int | Tensor  # a tensor holds a value for each of many chains, shape (*batch,)
 AT_ONCE = 16  # steps whose random forces are drawn together: small draws cost mostly their calls
-SIGNS = {  # what each quantity must be, in the order in which formulas take them
-    "stiffness": "positive",
-    "pull": "positive",
-    "friction_right": "non-negative",
-    "friction_left": "non-negative",
-    "noise": "non-negative",
-    "decay": "non-negative",
-    "mass": "positive",
+SIGNS = {  # what each quantity must be, and why, in the order in which formulas take them
+    "stiffness": ("positive", "springs hold the blocks together"),
+    "pull": ("positive", "the chain is pulled to the right, and lengths are measured in it"),
+    "friction_right": ("non-negative", "it resists a move"),
+    "friction_left": ("non-negative", "it resists a move"),
+    "noise": ("non-negative", "it is a standard deviation"),
+    "decay": ("non-negative", "noise fades"),
+    "mass": ("positive", "leave inertia out by order 1"),
 }
 
 
+@door
 @dataclass(frozen=True)
 class SpringBlock:
     """A chain; quantities may be tensors whose shapes broadcast to (*batch,).
@@ -63,18 +66,19 @@ class SpringBlock:
     shared: bool = False  # one random force for all blocks of a chain, instead of one each
 
     def __post_init__(self):
-        if draws.whole_number(self.blocks, "blocks") < 1:
+        if self.blocks < 1:
             raise ValueError(f"blocks must be at least 1, got {self.blocks}: nothing would move")
-        for (name, sign), value in zip(SIGNS.items(), _values(self), strict=True):
+        for (name, (sign, why)), value in zip(SIGNS.items(), _values(self), strict=True):
             good = value >= 0 if sign == "non-negative" else value > 0
-            bad = ~(good & torch.isfinite(value))
-            if bool(bad.any()):
-                raise ValueError(f"{name} must be {sign} and finite, got {value[bad][0]:g}")
+            require(name, value, good, sign, why)
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Where the blocks are. Theory and experiment both return this."""
+    """Where the blocks are. Theory and experiment both return this.
+
+    Chains of an experiment come along one more axis, the last of the batch.
+    """
 
     time: Float[Tensor, " time"]
     position: Float[Tensor, "*batch time block"]
@@ -91,6 +95,7 @@ class Chain:
         return (self.load[..., 0] - self.load[..., -1]) / self.position.shape[-1]
 
 
+@door(origin="theory")
 def theory(
     model: SpringBlock,
     time: Float[Tensor, " time"],
@@ -108,18 +113,23 @@ def theory(
     times, and on an inertia without a step.
     """
     _check_order(order, step)
-    k, y, right, left, s, decay, m = _values(model)
+    k, y, right, left, s, decay, m = (value.double() for value in _values(model))
+    # lengths in units of y, forces in units of k y: then one tolerance suits all scales
+    right, left, s = (force / (k * y) for force in (right, left, s))
+    one = torch.ones_like(y)
 
     def rate(t: Tensor, x: Tensor) -> Tensor:
-        force, shaking = k * _ends(x, y).diff(n=2), s * torch.exp(-decay * t)
+        force, shaking = _ends(x, one).diff(n=2), s * torch.exp(-decay * t)
         if order == 1:
-            return _slip(force - right, shaking) - _slip(-force - left, shaking)
-        return _glide(force - right, -force - left, shaking**2 * step / (2 * m))
+            return k * (_slip(force - right, shaking) - _slip(-force - left, shaking))
+        return k * _glide(force - right, -force - left, shaking**2 * step / (2 * m))
 
     start = torch.zeros_like(y).expand(*y.shape[:-1], model.blocks)
-    return _chain(time, solve(rate, start, time, rtol=1e-9, atol=1e-12), y)
+    share = solve(rate, start, time, rtol=1e-9, atol=1e-12, bandwidth=1)
+    return _chain(time, (y[..., None, :] * share).to(_values(model)[0]), _values(model)[1])
 
 
+@door(origin="theory")
 def resting(model: SpringBlock) -> Float[Tensor, "*batch block"]:
     """Where a chain without noise comes to rest.
 
@@ -134,6 +144,7 @@ def resting(model: SpringBlock) -> Float[Tensor, "*batch block"]:
     return j * y / (moved + 1) - right / (2 * k) * j * (moved + 1 - j)
 
 
+@door(origin="theory")
 def stationary(model: SpringBlock) -> Float[Tensor, "*batch block"]:
     """Mean positions after a long time with any noise, of either order: F = (mu_R - mu_L) / 2.
 
@@ -145,53 +156,53 @@ def stationary(model: SpringBlock) -> Float[Tensor, "*batch block"]:
     return y * block / springs - (right - left) / (4 * k) * block * (springs - block)
 
 
+@door(origin="experiment")
 def experiment(
     model: SpringBlock,
     time: Float[Tensor, " time"],
     *,
     seed: int,
-    chains: int,
+    members: int,
     step: float,
     order: int = 1,
 ) -> Chain:
-    """Shake ``chains`` independent copies of every chain: positions (*batch, chains, time, block).
+    """Shake ``members`` copies of every chain: positions (*batch, member, time, block).
 
     A step is v <- S(m v + step (F + s zeta)) / (m + step), x <- x + step v, where S takes the dry
     friction off (a soft threshold, so that a block can stick). ``order`` = 1 leaves out m: blocks
     without inertia. A random force lasts one ``step``, so that ``step`` is physics wherever there
     is noise: it multiplies white noise of strength s sqrt(step). Random forces are a function of
-    seed, chain and step.
+    seed, member and step.
 
     ``time`` is rounded to whole steps, and the record holds the rounded times. Raises ValueError
-    when two times fall on one step and on a step that is not positive or that is unstable.
+    when two times fall on one step, on no members and on a step that is not positive or so long
+    that the chain would ring.
     """
-    check_time(time)
-    draws.whole_number(chains, "chains")
+    if members < 1:
+        raise ValueError(f"members must be at least 1, got {members}: nothing would be shaken")
     _check_order(order, step)
-    # (*batch, chain, block)
+    clock = ticks(time, step)
+    # (*batch, member, block)
     k, y, right, left, s, decay, m = (value[..., None] for value in _values(model))
     m = m if order == 2 else torch.zeros_like(m)
     # a mode of stiffness c < 4 k alternates and grows if c step^2 > 2 (2 m + step)
     if bool((2 * k * step**2 > 2 * m + step).any()):
         raise ValueError(f"step must be shorter for so stiff a chain, got {step:g}: it would ring")
-    record = torch.round(time / step).long()
-    if bool((record.diff() <= 0).any()):
-        raise ValueError(f"times must be a step apart, got two within one step of {step:g}")
     batch, shaken = y.shape[:-2], bool((s > 0).any())
-    chain = y.new_zeros(*batch, chains, model.blocks + 2)
+    chain = y.new_zeros(*batch, members, model.blocks + 2)
     chain[..., -1:] = y
     x, v = chain[..., 1:-1], torch.zeros_like(chain[..., 1:-1])  # x is a view of the chain
-    zeta = _normals(draws.Stream(seed, batch.numel() * chains, device=y.device), model, y.dtype)
+    zeta = _normals(draws.Stream(seed, batch.numel() * members, device=y.device), model, y.dtype)
     seen = []
-    for n in range(int(record[-1]) + 1):
-        if n == record[len(seen)]:
+    for n in range(int(clock.record[-1]) + 1):
+        if n == clock.record[len(seen)]:
             seen.append(x.clone())
         force = k * (chain[..., 2:] - 2 * x + chain[..., :-2])
         if shaken:
-            force += s * torch.exp(-decay * n * step) * next(zeta).reshape(*batch, chains, -1)
+            force += s * torch.exp(-decay * n * step) * next(zeta).reshape(*batch, members, -1)
         v = _soft(m * v + step * force, step * right, step * left) / (m + step)
         x += step * v
-    return _chain(record.to(y) * step, torch.stack(seen, -2), y)
+    return _chain(clock.time.to(y), torch.stack(seen, -2), y)
 
 
 def _values(model: SpringBlock) -> list[Tensor]:
@@ -209,7 +220,7 @@ def _values(model: SpringBlock) -> list[Tensor]:
 
 
 def _normals(stream: draws.Stream, model: SpringBlock, dtype: torch.dtype) -> Iterator[Tensor]:
-    """Fresh normal draws for one step after the other, (chain, block) or (chain, 1) if shared."""
+    """Fresh normal draws for one step after the other, (member, block) or (member, 1) if shared."""
     shape = (AT_ONCE, 1 if model.shared else model.blocks)
     for batch in count():
         yield from stream.normal("force", batch, shape, dtype=dtype).unbind(-2)

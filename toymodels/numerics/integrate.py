@@ -1,6 +1,6 @@
 """Ordinary differential equations for a whole stack of systems at once.
 
-``solve`` hands the stack to SciPy's adaptive DOP853 as one system: a thousand modes for the price
+``solve`` hands the stack to SciPy's adaptive DOP853 (or LSODA) as one system: a thousand modes for the price
 of a few. The step is chosen for the most demanding member, so a member's last digits depend on
 its company, within the tolerance. Networks are integrated with fixed steps: see ``ensemble``.
 """
@@ -25,13 +25,16 @@ def solve(
     *,
     rtol: float = 1e-11,
     atol: float = 1e-13,
+    bandwidth: int | None = None,
 ) -> Float[Tensor, "*batch time state"]:
     """States at each of ``time``, starting from ``start`` at time 0.
 
     Integrates in float64 and returns the dtype of ``start``. ``rtol`` and ``atol`` bound the error
     of a step for each member alone. ``atol`` must lie well below the square of the smallest
-    quantity that matters: integrate logarithms for escapes from tiny starts. Raises ValueError on
-    unsorted or negative times and RuntimeError when the integrator gives up.
+    quantity that matters: integrate logarithms for escapes from tiny starts. ``bandwidth`` is for
+    stiff systems in which an entry moves only the ``bandwidth`` next ones to either side: LSODA,
+    which turns to implicit steps. Raises ValueError on unsorted or negative times and RuntimeError
+    when the integrator gives up.
     """
     check_time(time)
     shape = start.shape
@@ -46,12 +49,16 @@ def solve(
     share = max(start[..., 0].numel(), 1) ** -0.5
     span = max(float(time[-1]), np.finfo(float).tiny)
     # the solver wants each time once; it interpolates between its steps at 7th order
+    method = {"method": "DOP853"}
+    if bandwidth is not None:  # the state is the last axis: neighbours stay neighbours when flat
+        band = min(bandwidth, start.numel() - 1)
+        method = {"method": "LSODA", "lband": band, "uband": band}
     points, where = np.unique(time.double().cpu().numpy(), return_inverse=True)
     solution = solve_ivp(
         flat_rate,
         (0.0, span),
         start.reshape(-1).double().cpu().numpy(),
-        method="DOP853",
+        **method,
         t_eval=points,
         rtol=max(rtol * share, 100 * np.finfo(float).eps),  # below that SciPy refuses
         atol=atol * share,
