@@ -8,6 +8,7 @@ import torch
 from scipy.integrate import quad
 
 from toymodels.networks.activation import LeakyReLU
+from toymodels.numerics import mean
 from toymodels.signal_propagation import (
     WideNetwork,
     critical_point,
@@ -265,12 +266,10 @@ def test_near_one_the_overlap_moves_by_the_perpendicular_susceptibility():
 def worst(network, kernel, layers, seen):
     """Largest deviation of each field in standard errors."""
     exact = theory(network, kernel, layers)
+    found = {name: mean(getattr(seen, name), axis=-2) for name in FIELDS}
     return {
-        name: ((getattr(seen, name) - getattr(exact, name)) / getattr(seen.standard_error, name))
-        .abs()
-        .max()
-        .item()
-        for name in FIELDS
+        name: ((f.value - getattr(exact, name)) / f.error).abs().max().item()
+        for name, f in found.items()
     }
 
 
@@ -278,11 +277,10 @@ def test_narrow_relu_networks_have_the_exact_means():
     """Unbiased at any width: half of all signs are positive, whatever the lengths."""
     network = WideNetwork(torch.relu, torch.tensor([1.5, 2.0]).double(), 0.2)
     seen = experiment(network, 0.9, 4, seed=1, width=20, members=2000)
-    assert seen.kernel.shape == (2, 4) and seen.layer.tolist() == [1, 2, 3, 4]
-    exact = theory(network, 0.9, 4)
-    gap = (seen.kernel - exact.kernel) / seen.standard_error.kernel
-    assert gap.abs().max() < 4
-    assert (seen.standard_error.kernel / exact.kernel).max() < 0.05
+    assert seen.kernel.shape == (2, 2000, 4) and seen.layer.tolist() == [1, 2, 3, 4]
+    exact, kernel = theory(network, 0.9, 4), mean(seen.kernel, axis=-2)
+    assert ((kernel.value - exact.kernel) / kernel.error).abs().max() < 4
+    assert (kernel.error / exact.kernel).max() < 0.05
     homogeneous = WideNetwork(torch.relu, 2.0)  # with biases the two growth factors see the width
     seen = experiment(homogeneous, 0.9, 4, seed=1, width=20, members=2000)
     assert max(worst(homogeneous, 0.9, 4, seen).values()) < 4
@@ -301,19 +299,17 @@ def test_networks_follow_the_theory_as_the_width_grows(network, first):
     pair = [experiment(network, first, 6, seed=n, width=n, members=300) for n in (32, 64)]
     exact = theory(network, first, 6)
     for name in FIELDS:
-        mean = 2 * getattr(pair[1], name) - getattr(pair[0], name)  # 1/n extrapolated to 0
-        errors = [getattr(seen.standard_error, name) for seen in pair]
-        error = (4 * errors[1] ** 2 + errors[0] ** 2).sqrt()
+        narrow, wide = (mean(getattr(seen, name), axis=-2) for seen in pair)
+        limit = 2 * wide - narrow  # 1/n extrapolated to 0
         # 18 numbers, each normal: one in a few hundred would pass 3.5
-        assert ((mean - getattr(exact, name)) / error).abs().max() < 3.5, name
-        assert (error / getattr(exact, name)).max() < 0.12, name
+        assert ((limit.value - getattr(exact, name)) / limit.error).abs().max() < 3.5, name
+        assert (limit.error / getattr(exact, name)).max() < 0.12, name
 
 
-def test_the_error_bar_of_the_first_layer_is_that_of_a_chi_square():
+def test_the_scatter_of_the_first_layer_is_that_of_a_chi_square():
     seen = experiment(WideNetwork(torch.tanh, 1.0, 0.1), 0.8, 1, seed=3, width=50, members=2000)
-    expected = 0.8 * math.sqrt(2 / 50 / 2000)
     # a standard deviation from 2000 draws is good to 1.6 %; 5 of those
-    assert seen.standard_error.kernel.item() == pytest.approx(expected, rel=0.08)
+    assert seen.kernel.std().item() == pytest.approx(0.8 * math.sqrt(2 / 50), rel=0.08)
 
 
 def test_networks_of_a_batch_share_their_weights_and_deeper_ones_their_layers():
@@ -323,7 +319,7 @@ def test_networks_of_a_batch_share_their_weights_and_deeper_ones_their_layers():
     for k in range(2):
         alone = experiment(WideNetwork(torch.tanh, weight[k].item(), 0.1), 1.0, 3, **options)
         for name in FIELDS:
-            torch.testing.assert_close(getattr(both, name)[k, :3], getattr(alone, name))
+            torch.testing.assert_close(getattr(both, name)[k, :, :3], getattr(alone, name))
     other = experiment(WideNetwork(torch.tanh, weight, 0.1), 1.0, 4, **options | {"seed": 6})
     assert ((other.kernel - both.kernel).abs() > 1e-3).all()
 
@@ -350,10 +346,11 @@ def test_results_live_where_the_model_lives(device):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"weight_variance": 0.0}, "weight_variance must be positive and finite, got 0"),
-        ({"weight_variance": float("inf")}, "weight_variance must be positive and finite"),
-        ({"bias_variance": -0.1}, "bias_variance must be non-negative and finite, got -0.1"),
-        ({"bias_variance": float("nan")}, "bias_variance must be non-negative and finite"),
+        ({"weight_variance": 0.0}, "weight_variance must be positive, got 0"),
+        ({"weight_variance": float("inf")}, "weight_variance must be positive, got inf"),
+        ({"bias_variance": -0.1}, "bias_variance must be non-negative, got -0.1"),
+        ({"bias_variance": float("nan")}, "bias_variance must be a number, got NaN"),
+        ({"activation": "tanh"}, "activation must be a function, got 'tanh'"),
     ],
 )
 def test_impossible_networks_are_refused(change, what):
@@ -364,7 +361,7 @@ def test_impossible_networks_are_refused(change, what):
 def test_impossible_requests_are_refused():
     network = WideNetwork(torch.tanh, 1.0, 0.1)
     sizes = {"seed": 0, "width": 4, "members": 2}
-    with pytest.raises(ValueError, match="kernel must be positive and finite, got 0"):
+    with pytest.raises(ValueError, match="kernel must be positive, got 0"):
         theory(network, 0.0, 3)
     with pytest.raises(ValueError, match="leading axes must fit each other"):
         theory(WideNetwork(torch.tanh, torch.ones(2)), torch.ones(3), 4)
@@ -372,10 +369,11 @@ def test_impossible_requests_are_refused():
         theory(network, 1.0, 0)
     with pytest.raises(ValueError, match="start must be in"):
         overlap(network, 1.0, 1.5, 3)
-    with pytest.raises(ValueError, match="above bias_variance and finite, got 0.05:"):
+    with pytest.raises(ValueError, match="above bias_variance, got 0.05:"):
         experiment(network, 0.05, 3, **sizes)
-    with pytest.raises(ValueError, match="members must be at least 2, got 1"):
-        experiment(network, 1.0, 3, **sizes | {"members": 1})
+    for members in (0, -1):
+        with pytest.raises(ValueError, match=f"members must be at least 1, got {members}"):
+            experiment(network, 1.0, 3, **sizes | {"members": members})
     with pytest.raises(ValueError, match="width must be at least 1, got 0"):
         experiment(network, 1.0, 3, **sizes | {"width": 0})
     with pytest.raises(ValueError, match="layers must be at least 1, got 0"):
@@ -395,6 +393,70 @@ def test_kernels_beyond_the_doubles_are_an_error_and_not_a_number():
 def test_the_textbook_quadrature_agrees():
     """Gauss-Hermite, fine for a smooth activation at small variance."""
     node, weight = np.polynomial.hermite_e.hermegauss(120)
-    mean = (weight * np.tanh(np.sqrt(0.5) * node) ** 2).sum() / np.sqrt(2 * np.pi)
+    power = (weight * np.tanh(np.sqrt(0.5) * node) ** 2).sum() / np.sqrt(2 * np.pi)
     found = step(WideNetwork(torch.tanh, 1.5, 0.1), torch.tensor(0.5, dtype=torch.float64))
-    assert found.item() == pytest.approx(0.1 + 1.5 * mean, rel=1e-9)
+    assert found.item() == pytest.approx(0.1 + 1.5 * power, rel=1e-9)
+
+
+# ---- draws that must be fresh ---------------------------------------------------------------------
+
+
+def test_every_layer_has_weights_and_biases_of_its_own():
+    """A linear network of one unit is a walk: its kernels tell each weight and each bias."""
+    n = 4000
+    linear = WideNetwork(lambda z: z, 1.0, 0.0)
+    seen = experiment(linear, 1.0, 5, seed=2, width=1, members=n)
+    factors = seen.kernel.log().diff(dim=-1)  # of log W^2, layer by layer, (member, 4)
+    correlation = torch.corrcoef(factors.T) - torch.eye(4, dtype=torch.float64)
+    assert correlation.abs().max() < 5 / n**0.5
+    # if every second layer had the weights of the first, this would be a square of one number
+    biased = experiment(WideNetwork(lambda z: 0 * z, 1.0, 1.0), 2.0, 5, seed=2, width=1, members=n)
+    offsets = biased.kernel[:, 1:]  # b^2, layer by layer
+    correlation = torch.corrcoef(offsets.T) - torch.eye(4, dtype=torch.float64)
+    assert correlation.abs().max() < 5 / n**0.5
+
+
+# ---- what people type ------------------------------------------------------------------------------
+
+
+def test_lists_arrays_and_whole_numbers_are_taken():
+    exact = theory(WideNetwork(torch.tanh, torch.tensor([1.0, 2.0]).double(), 0.1), 1.0, 3).kernel
+    for weight in ([1, 2], np.array([1.0, 2.0]), torch.tensor([1, 2])):
+        found = theory(WideNetwork(torch.tanh, weight, 0.1), 1, np.int64(3)).kernel
+        torch.testing.assert_close(found, exact)
+    network = WideNetwork(torch.tanh, np.float64(1.0))
+    for seed in (np.int64(3), torch.tensor(3)):
+        seen = experiment(network, [1.0], 2, seed=seed, width=np.int64(4), members=2)
+        assert torch.equal(seen.kernel, experiment(network, [1], 2, seed=3, width=4, members=2).kernel)
+
+
+def test_activations_that_work_in_place_are_not_taken_for_others():
+    for own, inplace in ((F.elu, torch.nn.ELU(inplace=True)), (torch.tanh, torch.tanh_)):
+        options = {"seed": 0, "width": 6, "members": 2}
+        networks = [WideNetwork(activation, 1.5, 0.1) for activation in (own, inplace)]
+        one, other = (theory(network, 0.7, 4) for network in networks)
+        seen, too = (experiment(network, 0.7, 4, **options) for network in networks)
+        for name in FIELDS:
+            torch.testing.assert_close(getattr(other, name), getattr(one, name))
+            torch.testing.assert_close(getattr(too, name), getattr(seen, name))
+        assert critical_point(inplace) == critical_point(own)
+        K = torch.tensor([0.7]).double()
+        torch.testing.assert_close(
+            marginal(inplace, K, parallel), marginal(own, K, parallel)
+        )
+
+
+@pytest.mark.parametrize("kernel", [0.0, -1.0, float("inf")])
+def test_a_signal_without_strength_has_no_susceptibility(kernel):
+    for susceptibility in (parallel, perpendicular):
+        with pytest.raises(ValueError, match="kernel must be positive, got"):
+            susceptibility(WideNetwork(torch.tanh, 1.0), torch.tensor(kernel))
+    with pytest.raises(ValueError, match="kernel must"):
+        step(WideNetwork(torch.tanh, 1.0), torch.tensor(-1.0))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_the_flow_of_relu_has_no_scale(scale):
+    flow = theory(WideNetwork(torch.relu, 2.0, 0.1 * scale), 0.7 * scale, 4)
+    torch.testing.assert_close(flow.kernel / scale, 0.7 + 0.1 * torch.arange(4).double())
+    torch.testing.assert_close(flow.parallel, torch.ones(4).double())

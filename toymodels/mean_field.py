@@ -17,6 +17,7 @@ Source: Bordelon & Pehlevan (2022), arXiv:2205.09653, sections 2 to 5; in steps 
 arXiv:2011.14522. The leading orders of the deep linear kernels are derived in the chapter.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -34,17 +35,21 @@ from toymodels.networks.network import Perceptron
 from toymodels.networks.parameterization import mean_field
 from toymodels.networks.rules import GradientDescent
 from toymodels.numerics import draws
+from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import Function, derivatives, entrywise, identity
+from toymodels.numerics.quantity import require
 
 JITTER = 1e-10  # relative to a variance: nothing that drawn neurons could resolve
 
 
+@door
 @dataclass(frozen=True)
 class MeanField:
     """Data, labels and architecture; leading axes are independent problems.
 
-    Raises ValueError on a kernel that is not a covariance, labels that are not finite, a richness
-    that is not positive and less than one hidden layer.
+    A kernel may be off a covariance by the rounding of its dtype, as a product of float32 inputs
+    is. Raises ValueError on one that is further off, labels that are not finite, a richness that is
+    not positive and less than one hidden layer.
     """
 
     kernel: Float[Tensor, "*#batch sample sample"]  # K_x = x.x' / D
@@ -54,8 +59,20 @@ class MeanField:
     activation: Function | None = identity  # None is linear too
 
     def __post_init__(self):
-        start = self.kernel, self.label, self.richness, 0
-        field_theory.linear(*start, step=1.0, hidden_layers=self.hidden_layers)  # checks them
+        K, finite = self.kernel, self.kernel.isfinite()
+        require("kernel", K, finite, "finite", "it is a covariance")
+        slack = K.shape[-1] * 10 * torch.finfo(K.dtype).eps * K.abs().amax((-2, -1), keepdim=True)
+        require("kernel", K - K.mT, (K - K.mT).abs() <= slack, "symmetric", "it is a covariance")
+        least = torch.linalg.eigvalsh(K)[..., 0]
+        good = least >= -slack[..., 0, 0]
+        require("kernel", least, good, "without negative eigenvalues", "it is a covariance")
+        require("label", self.label, self.label.isfinite(), "finite", "it is to be learned")
+        require("richness", self.gamma, self.gamma > 0, "positive", "lazy is its limit 0")
+        if self.hidden_layers < 1:
+            raise ValueError(
+                f"hidden_layers must be at least 1, got {self.hidden_layers}: without any, a "
+                "network is a kernel machine"
+            )
 
     @property
     def batch(self) -> torch.Size:
@@ -68,6 +85,15 @@ class MeanField:
         """The richness as a tensor, in the dtype of the kernel."""
         return torch.as_tensor(self.richness, dtype=self.kernel.dtype, device=self.kernel.device)
 
+    @property
+    def covariance(self) -> Float[Tensor, "*#batch sample sample"]:
+        """The kernel in float64 without its rounding errors: symmetric, no negative eigenvalue."""
+        K = (self.kernel.double() + self.kernel.double().mT) / 2
+        variance, axes = torch.linalg.eigh(K)
+        least = variance[..., :1, None]
+        lifted = (axes * variance.clamp(min=0)[..., None, :]) @ axes.mT
+        return torch.where(least < 0, (lifted + lifted.mT) / 2, K)
+
 
 @dataclass(frozen=True)
 class Fields:
@@ -78,7 +104,7 @@ class Fields:
 
     step: Int[Tensor, " time"]
     prediction: Float[Tensor, "*batch time sample"]
-    error: Float[Tensor, "*batch time sample"]  # of prediction, by sampling or quadrature
+    error: Float[Tensor, "*batch time sample"] | None  # of the theory, by sampling or quadrature
     feature: Float[Tensor, "*batch hidden event event"]  # Phi^1 ... Phi^L
     gradient: Float[Tensor, "*batch hidden event event"]  # G^1 ... G^L
     tangent: Float[Tensor, "*batch time sample sample"]  # K at equal times
@@ -100,6 +126,7 @@ class Growth(NamedTuple):
     tangent: Float[Tensor, "*batch"]
 
 
+@door(origin="theory")
 def theory(
     model: MeanField,
     steps: int,
@@ -118,9 +145,9 @@ def theory(
     FloatingPointError when training diverges.
     """
     found = field_theory.march(
-        model.kernel,
+        model.covariance,
         model.label,
-        model.richness,
+        model.gamma.double(),
         steps,
         step=step,
         hidden_layers=model.hidden_layers,
@@ -132,9 +159,11 @@ def theory(
     )
     if not found.finite.all():
         raise FloatingPointError("training must stay finite: use a smaller step")
-    return _fields(model.kernel, found.prediction, found.error, found.feature, found.gradient)
+    parts = found.prediction, found.error, found.feature, found.gradient
+    return _fields(model.covariance, *parts, dtype=model.kernel.dtype)
 
 
+@door(origin="experiment")
 def experiment(
     model: MeanField,
     steps: int,
@@ -148,12 +177,13 @@ def experiment(
 
     What a network says before training is subtracted, from its predictions and in its loss: it is
     0 at infinite width. One network differs from ``theory`` by O(1 / sqrt(width)), the mean by
-    O(1 / width). ``error`` is 0. Keeps every signal: 16 width hidden_layers samples steps bytes a
-    network. Raises FloatingPointError when training diverges.
+    O(1 / width). ``error`` is None: it is for the reader to average. Keeps every signal: 16 width
+    hidden_layers samples steps bytes a network. Raises FloatingPointError when training diverges.
     """
+    _check_steps(steps, step)
     seen = _train(
         model,
-        torch.arange(draws.whole_number(steps, "steps") + 1),
+        torch.arange(steps + 1),
         {"prediction": State.outputs, "signals": _signals},
         step=step,
         seed=seed,
@@ -166,9 +196,10 @@ def experiment(
     signals = seen["signals"].movedim(-5, -3).flatten(-3, -2)
     feature, gradient = (signals @ signals.mT / width).unbind(-4)
     kernel = model.kernel.expand(*model.batch, *model.kernel.shape[-2:])[..., None, :, :]
-    return _fields(kernel, prediction, torch.zeros_like(prediction), feature, gradient)
+    return _fields(kernel, prediction, None, feature, gradient)
 
 
+@door(origin="experiment")
 def preactivations(
     model: MeanField,
     steps: int,
@@ -179,6 +210,7 @@ def preactivations(
     members: int,
 ) -> Float[Tensor, "*batch member neuron sample"]:
     """h^L of every neuron after ``steps``, in the networks of ``experiment``."""
+    _check_steps(steps, step)
     return _train(
         model,
         torch.tensor([steps]),
@@ -190,6 +222,7 @@ def preactivations(
     ).observed["h"][..., 0, :, :]
 
 
+@door
 def follow(
     model: MeanField,
     fields: Fields,
@@ -218,17 +251,19 @@ def follow(
     return torch.stack(h_path, -3), torch.stack(z_path, -2)
 
 
+@door(origin="theory")
 def static(model: MeanField, steps: int, *, step: float) -> Float[Tensor, "*batch time sample"]:
     """Predictions if the tangent kernel never moved: the limit of no richness."""
-    kernel = deeper_kernels(model.kernel.double(), model.activation, model.hidden_layers).tangent
-    f = torch.zeros_like(model.label).expand(*model.batch, model.label.shape[-1])
-    path = [f]
-    for _ in range(draws.whole_number(steps, "steps")):
-        f = f + step * (kernel @ (model.label - f)[..., None])[..., 0]
-        path.append(f)
-    return torch.stack(path, -2)
+    _check_steps(steps, step)
+    kernel = deeper_kernels(model.covariance, model.activation, model.hidden_layers).tangent
+    label = model.label.double()
+    path = [torch.zeros_like(label).expand(*model.batch, label.shape[-1])]
+    for _ in range(steps):
+        path.append(path[-1] + step * (kernel @ (label - path[-1])[..., None])[..., 0])
+    return torch.stack(path, -2).to(model.kernel)
 
 
+@door(origin="theory")
 def independent(
     model: MeanField, steps: int, *, step: float, neurons: int = 4000, seed: int = 0
 ) -> Fields:
@@ -236,12 +271,13 @@ def independent(
 
     The prediction is summed from f <- f + step K Delta: without responses <z phi> is not it.
     Averages are over ``neurons`` drawn ones, which are exact to second moments: linear networks are
-    solved to rounding, kernels of others wrong by O(1 / sqrt(neurons)). Raises ValueError when
-    there are fewer neurons than 2 samples (steps + 1).
+    solved to rounding, kernels of others wrong by O(1 / sqrt(neurons)), which nothing estimates:
+    ``error`` is None. Raises ValueError when there are fewer neurons than 2 samples (steps + 1).
     """
-    samples, L = model.label.shape[-1], model.hidden_layers
-    times = draws.whole_number(steps, "steps") + 1
-    kernel = model.kernel.expand(*model.batch, samples, samples)
+    _check_steps(steps, step)
+    samples, L, times = model.label.shape[-1], model.hidden_layers, steps + 1
+    kernel = model.covariance.expand(*model.batch, samples, samples)
+    gamma, label = model.gamma.double()[..., None], model.label.double()
     feature = kernel.new_zeros(*model.batch, L + 1, times * samples, times * samples)
     feature[..., 0, :, :] = kernel.repeat(*[1] * len(model.batch), times, times)
     gradient = torch.ones_like(feature)  # of layers 1 ... L + 1
@@ -264,14 +300,15 @@ def independent(
             g[..., k, :, now] = bend[k] * (z + phi[..., k, :, upto] @ push.mT)
             _update(gradient[..., k, :, :], g[..., k, :, :], now)
         path.append(f)
-        force[..., now] = step * model.gamma[..., None] * (model.label - f)
+        force[..., now] = step * gamma * (label - f)
         tangent = (feature * gradient)[..., now, now].sum(-3)
-        f = f + step * (tangent @ (model.label - f)[..., None])[..., 0]
+        f = f + step * (tangent @ (label - f)[..., None])[..., 0]
     path = torch.stack(path, -2)
     kept = feature[..., 1:, :, :], gradient[..., :-1, :, :]
-    return _fields(kernel, path, torch.zeros_like(path), *kept)
+    return _fields(kernel, path, None, *kept, dtype=model.kernel.dtype)
 
 
+@door
 def growth(model: MeanField, fields: Fields) -> Growth:
     """How much the kernels of ``theory`` or of each network have grown."""
     axis = model.label / model.label.norm(dim=-1, keepdim=True)
@@ -292,6 +329,7 @@ def growth(model: MeanField, fields: Fields) -> Growth:
     )
 
 
+@door(origin="theory")
 def leading_order(model: MeanField) -> Growth:
     """``growth`` of a deep linear network that has learned white data, to order richness^2.
 
@@ -320,6 +358,9 @@ def _train(
     members: int,
 ) -> Training:
     """Networks of finite width, trained to fit the labels added to what they said first."""
+    for name, value in (("width", width), ("members", members)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}: nothing would be trained")
     samples, batch = model.label.shape[-1], (*model.batch, members)
     where = {"dtype": model.kernel.dtype, "device": model.kernel.device}
     richness = model.gamma[..., None].expand(batch)
@@ -342,6 +383,13 @@ def _train(
     ).require_finite()
 
 
+def _check_steps(steps: int, step: float) -> None:
+    if steps < 0:
+        raise ValueError(f"steps must be at least 0, got {steps}: time does not run back")
+    if not 0 < step < math.inf:
+        raise ValueError(f"step must be positive and finite, got {step}: it descends the loss")
+
+
 def _signals(state: State) -> Float[Tensor, "member 2 hidden sample neuron"]:
     """phi(h^l) and g^l of every neuron."""
     network, weights = state.network, state.weights
@@ -355,7 +403,12 @@ def _signals(state: State) -> Float[Tensor, "member 2 hidden sample neuron"]:
 
 
 def _fields(
-    kernel: Tensor, prediction: Tensor, error: Tensor, feature: Tensor, gradient: Tensor
+    kernel: Tensor,
+    prediction: Tensor,
+    error: Tensor | None,
+    feature: Tensor,
+    gradient: Tensor,
+    dtype: torch.dtype | None = None,
 ) -> Fields:
     """The record, with the tangent kernel; ``kernel`` fits the batch of the others."""
     samples = prediction.shape[-1]
@@ -363,7 +416,8 @@ def _fields(
     inner = (phi[..., :-1, :, :, :] * g[..., 1:, :, :, :]).sum(-4)
     tangent = inner + phi[..., -1, :, :, :] + kernel[..., None, :, :] * g[..., 0, :, :, :]
     step = torch.arange(prediction.shape[-2], device=prediction.device)
-    return Fields(step, prediction, error, feature, gradient, tangent)
+    parts = prediction, error, feature, gradient, tangent
+    return Fields(step, *(part if part is None else part.to(dtype) for part in parts))
 
 
 def _equal_times(kernel: Tensor, samples: int) -> Tensor:
@@ -374,7 +428,7 @@ def _equal_times(kernel: Tensor, samples: int) -> Tensor:
 
 def _white(model: MeanField, seed: int, neurons: int, events: int) -> Tensor:
     """(*batch, hidden, 2, neuron, event): normals behind u and r, their covariance the identity."""
-    if draws.whole_number(neurons, "neurons") < 2 * events:
+    if neurons < 2 * events:
         raise ValueError(f"neurons must be at least {2 * events}, got {neurons}: 2 per event")
     shape = (model.hidden_layers, neurons, 2 * events)
     normals = draws.normal(
