@@ -91,3 +91,20 @@ def test_one_fast_member_is_as_accurate_among_many_as_alone(rtol, atol):
 def test_a_tolerance_below_rounding_is_raised_to_it():
     loose, tight = (solve(swing, START, TIME, rtol=rtol, atol=1e-15) for rtol in (1e-12, 1e-16))
     torch.testing.assert_close(loose, tight, atol=1e-10, rtol=0)
+
+
+def test_stiff_chains_are_followed_by_implicit_steps():
+    """Explicit ones would need a million of them: neighbours relax at rates up to 4e4."""
+
+    def rate(t, x):
+        ends = torch.nn.functional.pad(x, (1, 1))
+        return 1e4 * ends.diff(n=2)
+
+    start = torch.stack([torch.sin(torch.pi * torch.arange(1, 6) * k / 6) for k in (1, 2)]).double()
+    decay = 1e4 * (2 * torch.cos(torch.pi * torch.tensor([1.0, 2.0]).double() / 6) - 2)
+    time = torch.tensor([1e-5, 1e-4, 100.0], dtype=torch.float64)
+    seen = solve(rate, start, time, rtol=1e-9, atol=1e-12, bandwidth=1)
+    exact = start[:, None] * torch.exp(decay[:, None, None] * time[:, None])
+    torch.testing.assert_close(seen, exact, rtol=0, atol=1e-7)
+    one = solve(lambda t, x: -x, torch.ones(1).double(), time, bandwidth=3)
+    torch.testing.assert_close(one[:, 0], torch.exp(-time), rtol=0, atol=1e-9)

@@ -325,8 +325,11 @@ def test_dtype_and_device_follow_the_kernel(device):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kernel": -KERNEL}, "no negative eigenvalue"),
-        ({"label": LABEL / 0}, "label must be finite"),
+        ({"kernel": -KERNEL}, "kernel must be without negative eigenvalues"),
+        ({"kernel": KERNEL + torch.tensor([[0, 1e-6], [0, 0]])}, "kernel must be symmetric"),
+        ({"label": LABEL * float("nan")}, "label must not hold NaN"),
+        ({"label": LABEL * float("inf")}, "label must be finite"),
+        ({"richness": -1.0}, "richness must be positive"),
         ({"richness": 0.0}, "richness must be positive"),
         ({"hidden_layers": 0}, "hidden_layers must be at least 1"),
     ],
@@ -351,7 +354,78 @@ def test_impossible_requests_are_refused():
         theory(MeanField(KERNEL, 1e100 * LABEL, 1.0, 2), 40, step=1.0)
     with pytest.raises(FloatingPointError, match="left the finite numbers"):
         experiment(MeanField(KERNEL, 1e100 * LABEL, 1.0), 40, step=1.0, seed=0, width=4, members=2)
-    with pytest.raises(ValueError, match="steps must be"):
-        static(model, -1, step=0.1)
+    for solved in (static, independent, theory):
+        with pytest.raises(ValueError, match="steps must be"):
+            solved(model, -1, step=0.1)
+        with pytest.raises(ValueError, match="step must be positive"):
+            solved(model, 2, step=-0.6)
     with pytest.raises(ValueError, match="neurons must be at least 12, got 11"):
         independent(model, 2, step=0.1, neurons=11)
+
+
+@pytest.mark.parametrize("trained", [experiment, preactivations])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"members": -1}, "members must be at least 1, got -1"),
+        ({"members": 0}, "members must be at least 1, got 0"),
+        ({"width": 0}, "width must be at least 1, got 0"),
+        ({"step": -0.6}, "step must be positive and finite, got -0.6"),
+        ({"steps": 3.5}, "steps must be a whole number, got 3.5"),
+        ({"steps": -1}, "steps must be at least 0, got -1"),
+    ],
+)
+def test_impossible_experiments_are_refused(trained, change, sentence):
+    request = {"steps": 2, "step": 0.1, "seed": 0, "width": 4, "members": 2} | change
+    with pytest.raises(ValueError, match=sentence):
+        trained(MeanField(KERNEL, LABEL, 1.0), **request)
+
+
+def test_an_activation_that_works_in_place_is_not_taken_for_linear():
+    kernel = torch.tensor([[1, 0.3], [0.3, 1]], dtype=DOUBLE)
+    label = torch.tensor([1, -0.5], dtype=DOUBLE)
+    model = MeanField(kernel, label, 1.0, activation=torch.nn.ReLU(inplace=True))
+    last = theory(model, 10, step=0.1).prediction[-1]
+    close(last, torch.tensor([0.6301, -0.2063], dtype=DOUBLE), 1e-4)
+    usual = MeanField(kernel, label, 1.0, activation=torch.relu)
+    setting = {"step": 0.1, "seed": 0, "width": 8, "members": 2}
+    close(experiment(model, 3, **setting).prediction, experiment(usual, 3, **setting).prediction)
+    for solved in (static, lambda *a, **k: independent(*a, **k, neurons=60).prediction):
+        close(solved(model, 3, step=0.1), solved(usual, 3, step=0.1))
+
+
+def test_lists_and_arrays_are_taken():
+    rows, labels = [[1, 0.4], [0.4, 1.2]], np.array([1, -0.6])
+    found = theory(MeanField(rows, labels, np.float64(2)), np.int64(3), step=0.1)
+    assert torch.equal(
+        found.prediction, theory(MeanField(KERNEL, LABEL, 2.0), 3, step=0.1).prediction
+    )
+
+
+def test_products_of_float32_inputs_are_kernels():
+    """A product of matrices may be a rounding error off symmetry, its eigenvalues below 0."""
+    inputs = torch.linspace(-1, 1, 5 * 700).sin().reshape(5, 700).float()
+    kernel = inputs @ inputs.T / 700
+    kernel[0, 1] *= 1 + 1e-6  # as on a processor that adds in another order
+    label = torch.linspace(-1, 1, 5).float()
+    model = MeanField(kernel, label, 0.5)
+    exact = MeanField(model.covariance, label.double(), 0.5)
+    torch.testing.assert_close(exact.kernel, kernel.double(), rtol=0, atol=1e-6)
+    found, right = theory(model, 4, step=0.1), theory(exact, 4, step=0.1)
+    assert found.prediction.dtype == found.tangent.dtype == torch.float32
+    torch.testing.assert_close(found.prediction.double(), right.prediction, rtol=0, atol=1e-6)
+    for part in (
+        static(model, 4, step=0.1),
+        independent(model, 4, step=0.1, neurons=60).prediction,
+        *growth(model, found),
+    ):
+        assert part.dtype == torch.float32 and part.isfinite().all()
+
+
+def test_gradient_kernels_grow_with_the_weights_of_their_labels():
+    """A sample without a label has no say, whatever its own kernel does."""
+    model = MeanField(KERNEL, torch.tensor([1.0, 0.0], dtype=DOUBLE), 2.0, 1, torch.tanh)
+    found = theory(model, 10, step=0.1, points=1 << 12)
+    own = found.equal_times("gradient")[0, -1] - found.equal_times("gradient")[0, 0]
+    close(growth(model, found).gradient[0], own[0, 0])
+    assert abs(own[0, 0] - own[1, 1]) > 0.01

@@ -1,8 +1,9 @@
 """Ordinary differential equations for a whole stack of systems at once.
 
-``solve`` hands the stack to SciPy's adaptive DOP853 (or LSODA) as one system: a thousand modes for the price
-of a few. The step is chosen for the most demanding member, so a member's last digits depend on
-its company, within the tolerance. Networks are integrated with fixed steps: see ``ensemble``.
+``solve`` hands the stack to SciPy's adaptive DOP853 or LSODA as one system: a thousand modes for
+the price of a few. The step is chosen for the most demanding member, so a member's last digits
+depend on its company, within the tolerance. Networks are integrated with fixed steps: see
+``ensemble``.
 """
 
 from collections.abc import Callable
