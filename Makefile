@@ -7,6 +7,8 @@ export OMP_NUM_THREADS := 1
 # a progress bar on a page is a widget that asks the network
 export TQDM_DISABLE := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+# switches of `make robustness` alone
+unexport TOYMODELS_SEED_SHIFT TOYMODELS_CLAIMS
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300
 PORT ?= 8000
 
@@ -16,11 +18,13 @@ PORT ?= 8000
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# An interrupted installation leaves no .venv/ok, so the next command goes on with it.
-.venv/ok: requirements.txt pyproject.toml
+# An interrupted installation leaves no .venv/ok, so the next command goes on with it. The lock holds
+# all packages but the CUDA libraries, which the second line adds where the build of torch wants them.
+.venv/ok: requirements.lock requirements.txt pyproject.toml
 	rm -f $@
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
+	$(PY) -m pip install -q --disable-pip-version-check --no-deps -r requirements.lock
 	$(PY) -m pip install -q --disable-pip-version-check -r requirements.txt
 	$(PY) -m pip install -q --disable-pip-version-check --no-deps -e .
 	$(PY) -m pip check
