@@ -1,7 +1,7 @@
 """Directive `claims-ledger`: every claim of every chapter, as the build just measured it.
 
 How often a claim held over other seeds and settings stands in pages/robustness.json, if it exists:
-{"deep_linear": {"name of the claim": {"held": 10, "runs": 10}}}.
+{"claims": {"deep_linear": {"name of the claim": {"held": 10, "runs": 10}}}}.
 """
 
 import inspect
@@ -35,7 +35,7 @@ def all_records() -> dict[str, list[dict]]:
 def robustness() -> dict[str, dict[str, dict]]:
     """How often each claim of a chapter held when it was run again, by stem and name."""
     path = book.ROOT / "pages" / "robustness.json"
-    return json.loads(path.read_text("utf8")) if path.exists() else {}
+    return json.loads(path.read_text("utf8"))["claims"] if path.exists() else {}
 
 
 def row(record: dict, again: dict | None = None) -> list[str]:

@@ -13,7 +13,8 @@ install_import_hook("toymodels", "beartype.beartype")
 import pytest
 import torch
 
-torch.set_num_threads(1)  # tiny batched products on shared cores: threads only fight each other
+# tiny batched products on shared cores: threads only fight each other
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 
 

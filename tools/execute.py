@@ -23,8 +23,11 @@ AT_ONCE = 2
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def run(page: str) -> execution.Run:
-    """Execute one page in a kernel of its own, in the folder of the page."""
+def run(page: str, variables: dict[str, str] | None = None, **options) -> execution.Run:
+    """Execute one page in a kernel of its own, in the folder of the page.
+
+    ``variables`` are set for the kernel, ``options`` are those of nbclient.
+    """
     notebook, key = book.read(page), sources.key(page)  # as they are before it runs
     processor = [0.0]
 
@@ -38,9 +41,11 @@ def run(page: str) -> execution.Run:
         record_timing=False,  # timings in the cells' metadata would change their hash
         resources={"metadata": {"path": str(book.source(page).parent)}},
         on_cell_executed=read_clock,
+        **options,
     )
     start = time.perf_counter()
-    asyncio.run(client.async_execute())  # client.execute() would leave its event loop open
+    # client.execute() would leave its event loop open
+    asyncio.run(client.async_execute(env=os.environ | (variables or {})))
     return execution.Run(notebook, key, processor[0], time.perf_counter() - start)
 
 
