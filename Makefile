@@ -12,7 +12,7 @@ unexport TOYMODELS_SEED_SHIFT TOYMODELS_CLAIMS
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300
 PORT ?= 8000
 
-.PHONY: help book test notebooks serve bench bench-gpu figures-full pdf coursework sabotage clean
+.PHONY: help book test notebooks serve bench bench-gpu figures-full pdf coursework sabotage robustness processor clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -73,6 +73,12 @@ coursework: .venv/ok  ## write student notebook, solution and autograder of each
 
 sabotage: .venv/ok  ## plant faults in the package, list those that no test notices (ARGS="--sample 20")
 	$(PY) -m tools.sabotage $(ARGS)
+
+processor: .venv/ok  ## test the package as on another processor: no vector units, two threads
+	$(PY) -m tools.robustness --tests
+
+robustness: .venv/ok  ## run all chapters with other seeds, processor and versions (hours)
+	$(PY) -m tools.robustness $(ARGS)
 
 clean:  ## remove what was built (the virtual environment stays)
 	rm -rf _build build .pytest_cache .ruff_cache *.egg-info
