@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -180,6 +181,14 @@ def test_figures_have_name_caption_and_alt_text(stem):
     for cell in drawn:
         assert re.search(rf"name: fig-{stem.replace('_', '-')}-", cell), cell[:200]
         assert "caption:" in cell and re.search(r"alt: \S.{40,}", cell), cell[:200]
+
+
+@pytest.mark.parametrize("stem", MODELS)
+def test_a_chapter_is_cheap(stem):
+    """The time that its notebook states, as it was when the notebook was made."""
+    metadata = json.loads((ROOT / "notebooks" / f"{stem}.ipynb").read_text("utf8"))["metadata"]
+    number, unit = metadata["running_time"].split()
+    assert unit == "s" and int(number) <= 45, "at most 45 seconds of processor time"
 
 
 def calls(text: str, name: str) -> list[ast.Call]:
