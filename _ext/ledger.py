@@ -116,16 +116,22 @@ class ClaimsLedger(SphinxDirective):
         return tables.table([COLUMNS[k] for k in filled], rows, "claims-ledger")
 
 
+def with_robustness(ledger: dict[str, list[dict]]) -> dict[str, list[dict]]:
+    """The records, each with how often it held under `again`, or None where it was not tried."""
+    again = robustness()
+    return {
+        page: [
+            claim | {"again": again.get(Path(page).name, {}).get(claim["name"])} for claim in claims
+        ]
+        for page, claims in ledger.items()
+    }
+
+
 def write_json(app, exception):
     """Leave all records in claims.json beside the html folder, for whoever wants to compute."""
     if exception or "pages/claims" not in app.env.found_docs:
         return
-    again = robustness()
-    found = {
-        page: [claim | again.get(Path(page).name, {}).get(claim["name"], {}) for claim in claims]
-        for page, claims in all_records().items()
-    }
-    text = json.dumps(found, indent=1, ensure_ascii=False)
+    text = json.dumps(with_robustness(all_records()), indent=1, ensure_ascii=False)
     Path(app.outdir).with_name("claims.json").write_text(text + "\n", "utf8")
 
 

@@ -162,6 +162,14 @@ def test_the_ledger_counts_kinds_and_averages():
     )
 
 
+def test_claims_json_keeps_what_held_here_beside_how_often_it_held(monkeypatch):
+    again = {"spring_block": {"gap": {"held": 9, "runs": 10}}}
+    monkeypatch.setattr(ledger, "robustness", lambda: again)
+    found = ledger.with_robustness({"chapters/spring_block": [CLAIM], "pages/sweeps": [CLAIM]})
+    assert found["chapters/spring_block"] == [CLAIM | {"again": {"held": 9, "runs": 10}}]
+    assert found["pages/sweeps"] == [CLAIM | {"again": None}]
+
+
 def test_a_keyed_claim_has_an_address_in_the_ledger():
     table = ledger.ClaimsLedger.table(None, "chapters/spring_block", [CLAIM, FAILURE], {})
     html = str(table)
