@@ -366,7 +366,9 @@ def test_a_kernel_in_single_precision_is_a_covariance_up_to_rounding(road):
     single = road(kernel, label, 1.0, 3, **setting)
     double = road(X.double() @ X.T.double() / 3, label.double(), 1.0, 3, **setting)
     assert single.finite.all()
-    torch.testing.assert_close(single.prediction, double.prediction, rtol=0, atol=1e-4)
+    # a root of the kernel lies behind drawn neurons: 1e-7 in it becomes 3e-4 in them
+    bound = 1e-5 if road is linear else 1e-3
+    torch.testing.assert_close(single.prediction, double.prediction, rtol=0, atol=bound)
     with pytest.raises(ValueError, match="symmetric"):
         road(kernel + 1e-3 * torch.ones(12, 12).triu(1), label, 1.0, 3, **setting)
 
