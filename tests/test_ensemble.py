@@ -454,20 +454,26 @@ def test_a_chunk_fits_the_cache(monkeypatch):
     weights = start(1000)
     # per member: 84 weights with gradients, and 7 samples of 13 signals with errors, 8 bytes each
     numbers = 2 * 64 + 2 * 7 * 13
+    monkeypatch.setattr(chunks, "LEAST_ROOM", 8)
     monkeypatch.setattr(chunks.os, "sysconf", lambda name: 10 * 8 * numbers + 8)
     assert chunks.chunk_size(weights, INPUTS) == 10
-    monkeypatch.setattr(chunks.os, "sysconf", lambda name: 8)
+    monkeypatch.setattr(chunks.os, "sysconf", lambda name: 0)
     assert chunks.chunk_size(weights, INPUTS) == 1
     monkeypatch.setattr(chunks.os, "sysconf", lambda name: 1 << 30)
     assert chunks.chunk_size(weights, INPUTS) == 1000
-    monkeypatch.setattr(chunks.os, "sysconf", lambda name: 0)
-    assert chunks.room(torch.device("cpu")) == chunks.ORDINARY_CACHE
+
+
+def test_a_small_cache_is_no_reason_for_small_chunks(monkeypatch):
+    """Or a step of few small networks would be spent on calls."""
+    for size in (0, 1 << 19):
+        monkeypatch.setattr(chunks.os, "sysconf", lambda name, size=size: size)
+        assert chunks.room(torch.device("cpu")) == chunks.LEAST_ROOM > 1 << 21
 
     def unknown(name):
         raise ValueError("unrecognized configuration name")
 
     monkeypatch.setattr(chunks.os, "sysconf", unknown)
-    assert chunks.room(torch.device("cpu")) == chunks.ORDINARY_CACHE
+    assert chunks.room(torch.device("cpu")) == chunks.LEAST_ROOM
 
 
 def test_a_chunk_fills_half_the_free_memory_of_a_gpu(monkeypatch):
@@ -483,7 +489,8 @@ def test_the_chunk_is_chosen_unless_given(monkeypatch):
         sizes.append(len(state.members))
         return state.members
 
-    monkeypatch.setattr(chunks.os, "sysconf", lambda name: 2 * 8 * (2 * 64 + 2 * 7 * 13))
+    monkeypatch.setattr(chunks, "LEAST_ROOM", 2 * 8 * (2 * 64 + 2 * 7 * 13))
+    monkeypatch.setattr(chunks.os, "sysconf", lambda name: 0)
     for data in (SAMPLES, Batches(SAMPLES, 2), Fresh(fresh)):
         run(GradientDescent(0.1), data, observe={"weights": look}, record=torch.tensor([0]))
     assert sizes == [2, 1, 3, 3]
