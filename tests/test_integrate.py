@@ -108,3 +108,10 @@ def test_stiff_chains_are_followed_by_implicit_steps():
     torch.testing.assert_close(seen, exact, rtol=0, atol=1e-7)
     one = solve(lambda t, x: -x, torch.ones(1).double(), time, bandwidth=3)
     torch.testing.assert_close(one[:, 0], torch.exp(-time), rtol=0, atol=1e-9)
+
+
+def test_a_rate_that_is_no_number_is_refused_at_once():
+    """SciPy's first step would be NaN long, and it would never come to an end."""
+    start, time = torch.ones(3, dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
+    with pytest.raises(ValueError, match="rate must be finite at the start"):
+        solve(lambda t, x: x * float("nan"), start, time)

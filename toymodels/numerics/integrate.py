@@ -55,6 +55,10 @@ def solve(
         band = min(bandwidth, start.numel() - 1)
         method = {"method": "LSODA", "lband": band, "uband": band}
     points, where = np.unique(time.double().cpu().numpy(), return_inverse=True)
+    if not np.isfinite(flat_rate(0.0, start.reshape(-1).double().cpu().numpy())).all():
+        raise ValueError(
+            "rate must be finite at the start, got NaN or infinity"
+        )  # SciPy would hang
     solution = solve_ivp(
         flat_rate,
         (0.0, span),
