@@ -1,5 +1,9 @@
 """Claims of chapters/deep_linear.md, one test per claim."""
 
+import math
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +21,8 @@ from toymodels.deep_linear import (
 from toymodels.networks.data import Samples
 from toymodels.networks.ensemble import train
 from toymodels.networks.rules import GradientFlow
+from toymodels.numerics import first_passage
+from toymodels.numerics.integrate import solve
 
 TARGET = torch.tensor([[3.0, 2.0, 1.0], [4.0, 1.5, 0.5]], dtype=torch.float64)
 TIME = torch.linspace(0, 6, 50, dtype=torch.float64)
@@ -111,9 +117,15 @@ def test_half_times_worked_out_by_hand():
     assert found[4] == pytest.approx([15.52915, 7.80755], abs=5e-6)
 
 
+def trained(model, time, **how):
+    """The experiment with a single member, without the axis of members."""
+    seen = experiment(model, time, seed=0, **how)
+    return replace(seen, strength=seen.strength[..., 0, :, :], loss=seen.loss[..., 0, :])
+
+
 def experiment_flow(model):
     time = torch.linspace(0, 3, 16, dtype=torch.float64)
-    return experiment(model, time, seed=0, width=6, step=0.005, rule=GradientFlow)
+    return trained(model, time, width=6, step=0.005, rule=GradientFlow)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +150,7 @@ def test_gradient_descent_converges_to_theory_at_first_order():
     time = torch.linspace(0, 4, 41, dtype=torch.float64)
 
     def gap(step):
-        seen = experiment(model, time, seed=0, width=8, step=step)
+        seen = trained(model, time, width=8, step=step)
         return (seen.strength - theory(model, seen.time).strength).abs().max()
 
     assert torch.log2(gap(2e-3) / gap(1e-3)) == pytest.approx(1.0, abs=0.1)
@@ -147,7 +159,11 @@ def test_gradient_descent_converges_to_theory_at_first_order():
 @pytest.mark.parametrize("depth", [2, 3])
 def test_the_aligned_start_is_what_it_says(depth):
     c = IMBALANCE if depth == 2 else 0.0
-    weights = aligned(DeepLinear(TARGET, 0.1, depth, imbalance=c), width=5, seed=3)
+    weights = aligned(DeepLinear(TARGET, 0.1, depth, imbalance=c), width=5, seed=3, members=2)
+    assert [w.shape[:2] for w in weights] == [(2, 2)] * depth
+    if depth == 3:
+        assert not torch.allclose(weights[1][:, 0], weights[1][:, 1])
+    weights = [w[:, 1] for w in weights]
     product = weights[0]
     for weight in weights[1:]:
         product = weight @ product
@@ -181,18 +197,17 @@ def test_imbalance_matrices_are_conserved():
 
 def test_random_starts_are_predicted_by_their_growing_mode():
     weights = gaussian(3, members=60, width=64, depth=2, scale=1e-3, seed=5)
-    model = as_started(weights, TARGET[0])
-    expected = half_time(model)
+    expected = half_time(as_started(weights, TARGET[0]))
     time = torch.arange(0, 9, 0.05, dtype=torch.float64)
     seen = train_from(weights, TARGET[0], time, step=0.05, rule=GradientFlow)
-    late = (seen.strength > TARGET[0] / 2).double().argmax(-2)
-    measured = seen.time[late]
-    assert (measured.mean(0) / expected.mean(0)).tolist() == pytest.approx([1] * 3, abs=0.015)
+    assert seen.strength.shape == (60, 180, 3) and seen.loss.shape == (60, 180)
+    measured = first_passage(seen.time, seen.strength.mT, TARGET[0] / 2)
+    assert (measured / expected).mean(0).tolist() == pytest.approx([1] * 3, abs=0.01)
 
 
 def test_the_growing_mode_of_an_aligned_start_is_the_start():
     model = DeepLinear(TARGET, start=0.1, imbalance=IMBALANCE)
-    found = as_started(aligned(model, width=7, seed=0), TARGET)
+    found = as_started([w[:, 0] for w in aligned(model, width=7, seed=0)], TARGET)
     torch.testing.assert_close(found.start, torch.full_like(TARGET, 0.1))
     torch.testing.assert_close(found.imbalance, IMBALANCE, atol=1e-12, rtol=0)
 
@@ -212,6 +227,97 @@ def test_per_problem_and_per_mode_numbers():
     torch.testing.assert_close(by_problem[1], theory(DeepLinear(TARGET[1], 0.2), TIME).strength)
 
 
+def test_members_are_networks_and_one_of_them_is_the_same_alone():
+    time = torch.linspace(0, 1, 5, dtype=torch.float64)
+    how = {"seed": 3, "width": 4, "step": 0.01}
+    many = experiment(DeepLinear(TARGET, 0.1), time, members=3, **how)
+    assert many.strength.shape == (2, 3, 5, 3) and many.loss.shape == (2, 3, 5)
+    alone = experiment(DeepLinear(TARGET[0], 0.1), time, **how)
+    assert torch.equal(alone.strength[0], many.strength[0, 0])
+    for member in (1, 2):
+        torch.testing.assert_close(many.strength[:, member], many.strength[:, 0])
+
+
+def test_random_layers_are_independent_normal_draws():
+    layers = gaussian(4, members=500, width=4, depth=3, scale=0.5, seed=2)
+    assert [w.shape for w in layers] == [(500, 4, 4)] * 3
+    numbers = torch.stack([w.flatten() for w in layers])
+    off = torch.corrcoef(numbers) - torch.eye(3, dtype=torch.float64)
+    assert off.abs().max() < 4.5 / 8000**0.5
+    assert (numbers.std(-1) / 0.5 - 1).abs().max() < 4.5 / 16000**0.5
+
+
+def test_the_record_holds_the_times_that_were_trained():
+    asked = torch.tensor([0.0, 0.12, 0.37], dtype=torch.float64)
+    seen = trained(DeepLinear(TARGET, 0.1), asked, width=4, step=0.05)
+    torch.testing.assert_close(seen.time, torch.tensor([0.0, 0.1, 0.35], dtype=torch.float64))
+    again = trained(DeepLinear(TARGET, 0.1), seen.time, width=4, step=0.05)
+    assert torch.equal(seen.strength, again.strength)
+
+
+@pytest.mark.parametrize("depth", [3, 4, 7])
+@pytest.mark.parametrize("start", [1e-9, 0.3, 1.0, 2.5])
+def test_deep_theory_is_the_equation_of_one_gain(depth, start):
+    """a' = a^(L-1) (s - a^L), integrated as it stands; the wait of a tiny start is divided out."""
+    s = torch.tensor([1.0], dtype=torch.float64)
+    model = DeepLinear(s, start, depth)
+    wait = start ** (2 / depth - 1) / (depth - 2) if start < 1e-3 else 1.0
+    time = wait * torch.linspace(0, 0.9, 7, dtype=torch.float64)
+    gain = torch.tensor([start ** (1 / depth)], dtype=torch.float64)
+    path = solve(lambda t, a: a ** (depth - 1) * (s - a**depth), gain, time) ** depth
+    torch.testing.assert_close(theory(model, time).strength, path, rtol=1e-7, atol=0)
+
+
+def test_a_mode_that_is_learned_costs_no_time():
+    model = DeepLinear([3.0, 1.0], 1e-3, depth=3)
+    seen = theory(model, torch.tensor([0.0, 1.0, 1e4, 1e12], dtype=torch.float64))
+    assert seen.strength[2:].tolist() == [[3.0, 1.0]] * 2 and seen.loss[2:].tolist() == [0.0, 0.0]
+    fast = theory(DeepLinear([1e3, 1.0], 1e-3, depth=4), [0.0, 100.0])  # and beside a slow one
+    assert fast.strength[1].tolist() == pytest.approx([1e3, 1.0], rel=1e-12)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_strengths_may_be_of_any_size(depth, unit):
+    """u -> u x unit and t -> t x unit^(2/L - 2) leave the equation alone."""
+    clock = unit ** (2 / depth - 2)
+    one, other = DeepLinear(TARGET, 0.02, depth), DeepLinear(unit * TARGET, 0.02 * unit, depth)
+    u, v = theory(one, TIME).strength, theory(other, clock * TIME).strength
+    torch.testing.assert_close(v / unit, u, rtol=1e-8, atol=0)
+    torch.testing.assert_close(half_time(other) / clock, half_time(one), rtol=1e-12, atol=0)
+    if depth == 2:
+        sides = [DeepLinear(x * TARGET, 0.02 * x, imbalance=0.3 * x) for x in (1.0, unit)]
+        waits = [half_time(side) for side in sides]
+        torch.testing.assert_close(waits[1] / clock, waits[0], rtol=1e-12, atol=0)
+
+
+def test_starts_may_be_tiny():
+    for start in (1e-24, 1e-200, 1e-300):
+        wait = math.log(1 / start) / 2
+        model = DeepLinear([1.0], start)
+        assert half_time(model).item() == pytest.approx(wait, rel=1e-12)
+        assert theory(model, half_time(model)).strength.item() == pytest.approx(0.5, rel=1e-9)
+        assert theory(model, [0.0]).strength.item() == pytest.approx(start, rel=1e-12)
+    single = DeepLinear(torch.ones(1), 1e-24)
+    assert half_time(single).dtype == torch.float32
+    assert half_time(single).item() == pytest.approx(27.631021, rel=1e-7)
+    deep = half_time(DeepLinear([1.0], 1e-90, depth=3)).item()
+    assert deep == pytest.approx(1e30, rel=1e-9)
+
+
+def test_lists_arrays_and_numbers_of_numpy_are_welcome():
+    exact = theory(DeepLinear(TARGET[0], 0.1, 3), TIME)
+    for kind in (list, tuple, np.array):
+        model = DeepLinear(kind([3.0, 2.0, 1.0]), np.float64(0.1), np.int64(3))
+        torch.testing.assert_close(theory(model, kind(TIME.tolist())).strength, exact.strength)
+    shared = {"members": np.int64(2), "width": np.int64(4), "depth": 2, "scale": 0.3}
+    weights = gaussian(np.int64(3), seed=np.int64(1), **shared)
+    seen = train_from(weights, [3, 2, 1], [0, 1], step=np.float64(0.1))
+    assert seen.strength.shape == (2, 2, 3)
+    same = as_started(weights, [3, 2, 1]).start
+    assert torch.equal(same, as_started(weights, TARGET[0]).start)
+
+
 def test_dtype_and_device_follow_the_target(device):
     target = TARGET.to(device, torch.float32)
     time = torch.tensor([0.0, 0.1, 0.2], device=device)
@@ -227,11 +333,17 @@ def test_dtype_and_device_follow_the_target(device):
     ("change", "what"),
     [
         ({"target": -TARGET}, "target must be positive"),
-        ({"target": TARGET * float("nan")}, "target must be positive"),
+        ({"target": TARGET * float("nan")}, "target must not hold NaN"),
+        ({"target": TARGET * float("inf")}, "target must be positive"),
+        ({"target": TARGET[:, :0]}, "target must not be empty"),
         ({"start": 0.0}, "start must be positive"),
         ({"start": float("inf")}, "start must be positive"),
         ({"start": torch.ones(5)}, "start must be a number or have shape"),
-        ({"depth": 0}, "depth must be a whole number"),
+        ({"start": float("nan")}, "start must be a number, got NaN"),
+        ({"depth": 0}, "depth must be at least 1, got 0"),
+        ({"depth": 2.5}, "depth must be a whole number, got 2.5"),
+        ({"depth": True}, "depth must be a whole number, got True"),
+        ({"imbalance": float("inf")}, "imbalance must be non-negative"),
         ({"depth": 3, "imbalance": 0.1}, "imbalance must be 0 at depth 3"),
         ({"imbalance": -0.1}, "imbalance must be non-negative"),
     ],
@@ -245,7 +357,7 @@ def test_impossible_requests_are_refused():
     model = DeepLinear(TARGET, 1e-3)
     with pytest.raises(ValueError, match="sorted and non-negative"):
         theory(model, TIME.flip(0))
-    with pytest.raises(ValueError, match="time must be one axis with entries"):
+    with pytest.raises(ValueError, match="time must not be empty"):
         theory(model, TIME[:0])
     with pytest.raises(ValueError, match="below half the target"):
         half_time(DeepLinear(TARGET, 2.0))
@@ -253,11 +365,19 @@ def test_impossible_requests_are_refused():
         experiment(model, TIME, seed=0, width=2, step=0.1)
     with pytest.raises(ValueError, match="step must be positive"):
         experiment(model, TIME, seed=0, width=4, step=0.0)
-    with pytest.raises(ValueError, match="strictly increasing"):
-        experiment(model, TIME, seed=0, width=4, step=1.0)  # several times fall on one step
+    with pytest.raises(ValueError, match="members must be at least 1, got 0"):
+        experiment(model, TIME, seed=0, width=4, step=0.1, members=0)
+    with pytest.raises(ValueError, match="at most one entry per step"):
+        experiment(model, TIME, seed=0, width=4, step=1.0)
     with pytest.raises(FloatingPointError, match="finite"):
         experiment(model, 100 * TIME, seed=0, width=4, step=2.0)
-    with pytest.raises(ValueError, match="scale must be positive"):
-        gaussian(3, members=2, width=4, depth=2, scale=0.0, seed=0)
+    good = {"modes": 3, "members": 2, "width": 4, "depth": 2, "scale": 0.1, "seed": 0}
+    for scale in (0.0, -0.1, float("inf")):
+        with pytest.raises(ValueError, match="scale must be positive"):
+            gaussian(**good | {"scale": scale})
+    for name in ("modes", "members", "width", "depth"):
+        for count in (0, -1):
+            with pytest.raises(ValueError, match=f"{name} must be at least 1, got {count}"):
+                gaussian(**good | {name: count})
     with pytest.raises(ValueError, match="two layers, got 3"):
         as_started(gaussian(3, members=2, width=4, depth=3, scale=0.1, seed=0), TARGET[0])

@@ -80,7 +80,7 @@ slower = Exercise(
     solution=_half_time(3) / _half_time(2),
     mistakes={
         "that is the inverse: the deeper network waits longer.": _half_time(2) / _half_time(3),
-        "that uses the estimate u0^(-1/3)/s, which neglects the last part of the rise.": (
+        "that uses the estimate u0^(-1/3)/s, which lets the mode run to infinity instead of s/2.": (
             10.0 / _half_time(2)
         ),
     },
