@@ -1,0 +1,191 @@
+"""Bad arguments for every public function, made from its signature, and what becomes of them.
+
+Run as a program it counts: ``python -m tests.bad_arguments``. ``test_bad_arguments`` wants that no
+call is answered by a number that is none, that none hangs, and that what goes wrong is said by a
+sentence of the package, not by torch.
+"""
+
+import importlib
+import inspect
+import math
+import pkgutil
+import signal
+import sys
+import traceback
+import types
+import typing
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import toymodels
+
+SECONDS = 20  # after which a call is said to hang
+PLACES = ("numerics", "networks", "limits")
+DOUBLE = torch.float64
+
+BAD = [
+    None, "word", True, [], [[1.0], [2.0, 3.0]], object(), 1j, -1, 0, 0.5, 2.5, 10**9,
+    math.nan, math.inf, -math.inf, 1e-30, 1e30, np.int64(2), np.float32(0.5), [1, 2], [0.5, -0.5],
+    np.array([math.nan, 1.0]), torch.tensor([1, 2]), torch.tensor([math.nan, 1.0]),
+    torch.tensor([1.0, math.inf]), torch.zeros(2), torch.empty(0), torch.ones(1, 2, 1, 2),
+    torch.tensor([True, False]), torch.tensor([1j]), lambda *_: None, lambda x: x * math.nan,
+]  # fmt: skip
+
+# What a parameter of this name gets where its annotation does not say enough.
+GOOD = {
+    "time": torch.tensor([0.0, 0.5, 1.0], dtype=DOUBLE),
+    "step": 0.05,
+    "steps": 3,
+    "seed": 1,
+    "members": 2,
+    "samples": torch.tensor([3, 5]),
+    "width": 8,
+    "batch_size": 4,
+    "dimension": 6,
+    "variance": torch.tensor([0.5, 1.0], dtype=DOUBLE),
+    "purpose": "weights",
+    "progress": False,
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one call: "number", "sentence", "inside", "none" or "hangs"."""
+
+    kind: str
+    where: str
+    detail: str = ""
+
+
+class Hangs(Exception):
+    """The call took longer than it may."""
+
+
+def functions() -> dict[str, Callable]:
+    """Everything behind a door, by its full name."""
+    found = {}
+    for name in sorted(m.name for m in pkgutil.walk_packages(toymodels.__path__, "toymodels.")):
+        parts = name.split(".")
+        if len(parts) > 2 and parts[1] not in PLACES:
+            continue
+        module = importlib.import_module(name)
+        for word, thing in vars(module).items():
+            inner = thing.__init__ if isinstance(thing, type) else thing
+            ours = getattr(thing, "__module__", None) == name and not word.startswith("_")
+            if ours and hasattr(inner, "__wrapped__"):
+                found[f"{name}.{word}"] = thing
+    return found
+
+
+def example(name: str, annotation: object) -> object:
+    """A value that the annotation allows; the first choice of several."""
+    if name in GOOD:
+        return GOOD[name]
+    choices = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        numbers = [c for c in choices if c is float]
+        return example(name, numbers[0] if numbers else choices[0])
+    if hasattr(annotation, "dim_str"):
+        axes = [w for w in annotation.dim_str.split() if not w.startswith(("*", "."))]
+        sizes = {"coordinate": 2, "level": 2}
+        shape = [int(a) if a.isdigit() else sizes.get(a, 3) for a in axes]
+        whole = "float64" not in annotation.dtypes
+        return torch.ones(shape, dtype=torch.int64 if whole else DOUBLE) * (1 if whole else 0.5)
+    if annotation in (int, float, str, bool, Tensor):
+        return {int: 2, float: 0.5, str: "word", bool: False, Tensor: torch.ones(3).double()}[
+            annotation
+        ]
+    if getattr(typing.get_origin(annotation), "__name__", "") == "Callable":
+        return torch.tanh
+    if is_dataclass(annotation):
+        return annotation(**arguments(annotation))
+    raise LookupError(f"no example for {name}: {annotation}")
+
+
+def arguments(thing: Callable) -> dict[str, object]:
+    """Good arguments for the parameters that have no default."""
+    own = getattr(importlib.import_module("tests.good_arguments"), "GOOD", {})
+    given = own.get(f"{thing.__module__}.{thing.__qualname__}", {})
+    parameters = inspect.signature(thing).parameters
+    return {
+        name: given[name]() if name in given else example(name, p.annotation)
+        for name, p in parameters.items()
+        if p.default is p.empty or name in given
+    }
+
+
+def call(thing: Callable, given: dict) -> Answer:
+    """Call it, with a limit on its time."""
+
+    def late(*_):
+        raise Hangs
+
+    old = signal.signal(signal.SIGALRM, late)
+    signal.alarm(SECONDS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = thing(**given)
+    except Hangs:
+        return Answer("hangs", "")
+    except Exception as problem:
+        last = traceback.extract_tb(problem.__traceback__)[-1]
+        text = f"{type(problem).__name__}: {problem}"[:160]
+        said = "toymodels" in last.filename and type(problem) is not TypeError
+        return Answer("sentence" if said else "inside", f"{last.name}:{last.lineno}", text)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, old)
+    return Answer("none" if has_nan(result) else "number", "")
+
+
+def has_nan(thing: object) -> bool:
+    if isinstance(thing, Tensor):
+        return bool(thing.isnan().any()) if thing.is_floating_point() else False
+    if isinstance(thing, dict):
+        return has_nan(list(thing.values()))
+    if isinstance(thing, list | tuple):
+        return any(map(has_nan, thing))
+    if is_dataclass(thing) and not isinstance(thing, type):
+        return has_nan([getattr(thing, f.name) for f in fields(thing)])
+    return isinstance(thing, float) and thing != thing
+
+
+def trials(thing: Callable) -> Iterator[tuple[str, object, Answer]]:
+    """Every bad value in the place of every argument, the others good."""
+    good = arguments(thing)
+    base = call(thing, good)
+    if base.kind != "number":
+        yield "", None, Answer("no example", base.where, base.detail or base.kind)
+        return
+    for name in inspect.signature(thing).parameters:
+        for bad in BAD:
+            yield name, bad, call(thing, good | {name: bad})
+
+
+def main() -> None:
+    wanted, total = sys.argv[1:], Counter()
+    for name, thing in functions().items():
+        if wanted and not any(word in name for word in wanted):
+            continue
+        try:
+            found = list(trials(thing))
+        except Exception as problem:
+            found = [("", None, Answer("no example", "", str(problem)))]
+        count = Counter(answer.kind for *_, answer in found)
+        total += count
+        print(name, dict(count), flush=True)
+        for argument, bad, answer in found:
+            if answer.kind in ("inside", "none", "hangs", "no example"):
+                print("    ", argument, repr(bad)[:40], answer.kind, answer.where, answer.detail)
+    print(dict(total))
+
+
+if __name__ == "__main__":
+    main()
