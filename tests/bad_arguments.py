@@ -9,6 +9,7 @@ import importlib
 import inspect
 import math
 import pkgutil
+import resource
 import signal
 import sys
 import traceback
@@ -30,7 +31,7 @@ PLACES = ("numerics", "networks", "limits")
 DOUBLE = torch.float64
 
 BAD = [
-    None, "word", True, [], [[1.0], [2.0, 3.0]], object(), 1j, -1, 0, 0.5, 2.5, 10**9,
+    None, "word", True, [], [[1.0], [2.0, 3.0]], object(), 1j, -1, 0, 0.5, 2.5,
     math.nan, math.inf, -math.inf, 1e-30, 1e30, np.int64(2), np.float32(0.5), [1, 2], [0.5, -0.5],
     np.array([math.nan, 1.0]), torch.tensor([1, 2]), torch.tensor([math.nan, 1.0]),
     torch.tensor([1.0, math.inf]), torch.zeros(2), torch.empty(0), torch.ones(1, 2, 1, 2),
@@ -170,6 +171,7 @@ def trials(thing: Callable) -> Iterator[tuple[str, object, Answer]]:
 
 
 def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
     wanted, total = sys.argv[1:], Counter()
     for name, thing in functions().items():
         if wanted and not any(word in name for word in wanted):

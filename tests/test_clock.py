@@ -27,12 +27,12 @@ def test_times_are_rounded_to_whole_steps_and_the_record_says_so():
         (row(0.0, 0.11, 0.12), 0.1, "time must have at most one entry per step of 0.1, got 0.11"),
         (row(0.0, 0.1), 0.0, "step must be positive and finite, got 0"),
         (row(0.0, 0.1), -0.1, "step must be positive"),
-        (row(0.0, 0.1), float("nan"), "step must be positive"),
+        (row(0.0, 0.1), float("nan"), "step must be a number, got NaN"),
         (row(0.0, 0.1), float("inf"), "step must be positive"),
         (row(0.2, 0.1), 0.1, "time must be sorted"),
         (row(-0.1, 0.1), 0.1, "time must be sorted and non-negative"),
         (row(0.0, float("inf")), 0.1, "time must be finite"),
-        (torch.empty(0, dtype=DOUBLE), 0.1, "time must be one axis"),
+        (torch.empty(0, dtype=DOUBLE), 0.1, "time must not be empty"),
     ],
 )
 def test_a_clock_refuses(time, step, sentence):

@@ -93,9 +93,9 @@ def test_both_half_planes_are_needed_for_two_variables():
 @pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
 def test_impossible_times_are_refused(bad):
     time = torch.tensor([1.0, bad], dtype=DOUBLE)
-    with pytest.raises(ValueError, match="time must be positive"):
+    with pytest.raises(ValueError, match="must (be positive|not hold NaN)"):
         invert(lambda z: 1 / z, time)
-    with pytest.raises(ValueError, match="time must be positive"):
+    with pytest.raises(ValueError, match="must (be positive|not hold NaN)"):
         invert_pair(lambda z, w: 1 / (z * w), TIME[0, :2], time)
 
 

@@ -1,5 +1,7 @@
 """The integrator against equations with known solutions."""
 
+import math
+
 import pytest
 import torch
 
@@ -51,8 +53,8 @@ def test_dtype_follows_the_start():
     [
         (TIME.flip(0), "sorted and non-negative"),
         (TIME - 1, "sorted and non-negative"),
-        (TIME[:0], "one axis with entries"),
-        (TIME * float("nan"), "finite"),
+        (TIME[:0], "time must not be empty"),
+        (TIME * float("nan"), "time must not hold NaN"),
         (torch.tensor([0.0, 1.0, float("inf")], dtype=torch.float64), "finite"),
     ],
 )
@@ -110,8 +112,16 @@ def test_stiff_chains_are_followed_by_implicit_steps():
     torch.testing.assert_close(one[:, 0], torch.exp(-time), rtol=0, atol=1e-9)
 
 
-def test_a_rate_that_is_no_number_is_refused_at_once():
-    """SciPy's first step would be NaN long, and it would never come to an end."""
-    start, time = torch.ones(3, dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
-    with pytest.raises(ValueError, match="rate must be finite at the start"):
-        solve(lambda t, x: x * float("nan"), start, time)
+@pytest.mark.parametrize(
+    ("options", "error", "sentence"),
+    [
+        ({"rate": lambda t, y: y * math.nan}, RuntimeError, "rate must be a number, got NaN at t"),
+        ({"start": torch.tensor([1.0, math.inf])}, ValueError, "start must be finite, got inf"),
+        ({"rtol": 0.0}, ValueError, "rtol must be positive and finite, got 0"),
+        ({"atol": -1.0}, ValueError, "atol must be positive"),
+    ],
+)
+def test_what_would_never_end_is_refused(options, error, sentence):
+    good = {"rate": lambda t, y: -y, "start": torch.ones(2), "time": torch.tensor([0.0, 1.0])}
+    with pytest.raises(error, match=sentence):
+        solve(**good | options)

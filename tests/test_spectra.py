@@ -109,7 +109,7 @@ def test_impossible_sizes_are_refused(name, call):
 def test_one_bad_entry_of_a_measured_kernel_is_refused():
     kernel = torch.eye(3, dtype=DOUBLE)
     kernel[1, 1] = float("nan")
-    with pytest.raises(ValueError, match="finite, symmetric"):
+    with pytest.raises(ValueError, match="(finite, symmetric|not hold NaN)"):
         measured_spectrum(kernel)
 
 

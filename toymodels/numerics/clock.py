@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from toymodels.numerics.door import door
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -24,6 +26,7 @@ class Clock:
         return self.record.to(self.dtype) * self.step
 
 
+@door
 def ticks(time: Float[Tensor, " time"], step: float) -> Clock:
     """``time``, rounded to whole steps of length ``step``.
 
@@ -55,6 +58,7 @@ def check_time(time: Float[Tensor, " time"]) -> None:
         raise ValueError("time must be sorted and non-negative: the start is at time 0")
 
 
+@door
 def first_passage(
     time: Float[Tensor, " time"],
     path: Float[Tensor, "*batch time"],

@@ -20,11 +20,13 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from toymodels.numerics.door import door
 from toymodels.numerics.draws import whole_number
 
 NODES = 32  # 1e-14 of the largest |F|; rounding, not the rule, is what is left
 
 
+@door
 def talbot(
     time: Float[Tensor, "*batch"], nodes: int = NODES
 ) -> tuple[Complex[Tensor, "*batch node"], Complex[Tensor, "*batch node"]]:
@@ -53,6 +55,7 @@ def talbot(
     return z / time[..., None], weight / time[..., None]
 
 
+@door
 def invert(
     transform: Callable[[Tensor], Tensor], time: Float[Tensor, "*batch"], nodes: int = NODES
 ) -> Float[Tensor, "*batch"]:
@@ -62,9 +65,13 @@ def invert(
     the upper one, of a real f, is its mirror image. Raises ValueError as ``talbot`` does.
     """
     node, weight = (part[..., : nodes // 2] for part in talbot(time, nodes))
-    return 2 * (weight * transform(node)).sum(-1).real
+    found = transform(node)
+    if not isinstance(found, Tensor) or found.isnan().any():
+        raise ValueError("transform must return a finite tensor at every node of the contour")
+    return 2 * (weight * found).sum(-1).real
 
 
+@door
 def invert_pair(
     transform: Callable[[Tensor, Tensor], Tensor],
     first: Float[Tensor, "*#batch"],

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property, wraps
+from operator import index
 
 import numpy as np
 import torch
@@ -170,25 +171,35 @@ class Parameter:
         any_number = len(named) < len(axes.names)
         if tensor.ndim < len(named) or (tensor.ndim > len(named) and not any_number):
             raise ValueError(f"{self.name} must be {axes.text}, got {shown(tensor)}")
-        if tensor.numel() == 0:
+        own = tensor.shape[tensor.ndim - len(named) :]  # a batch may have no problems
+        if 0 in own:
             raise ValueError(f"{self.name} must not be empty, got {shown(tensor)}")
 
     def _function(self, value: object, home: Home) -> object:
         declared = [choice for choice in self.choices if _is_function(choice)]
         if not declared or not callable(value):
             return None
-        of_one_tensor = any(typing.get_args(choice)[:1] == ([Tensor],) for choice in declared)
-        return untouched(value) if of_one_tensor else value
+        if not any(typing.get_args(choice) == ([Tensor], Tensor) for choice in declared):
+            return value
+        return untouched(value, self.name)
 
     def _sequence(self, value: object, home: Home) -> object:
         """Arrays and tensors where a row of whole numbers is declared."""
         rows = [c for c in self.choices if typing.get_origin(c) in (Sequence, tuple)]
-        whole = any(typing.get_args(c)[:1] == (int,) for c in rows)
-        if whole and isinstance(value, np.ndarray | Tensor) and value.ndim == 1:
-            return tuple(value.tolist())
-        if whole and isinstance(value, list | tuple):
-            return type(value)(x.item() if hasattr(x, "item") else x for x in value)
-        return None
+        if not any(typing.get_args(c)[:1] == (int,) for c in rows):
+            return None
+        if isinstance(value, np.ndarray | Tensor) and value.ndim == 1:
+            value = tuple(value.tolist())
+        if not isinstance(value, list | tuple):
+            return None
+        try:
+            if any(isinstance(x, bool) for x in value):
+                raise TypeError
+            return type(value)(map(index, value))
+        except TypeError:
+            raise ValueError(
+                f"{self.name} must be a row of whole numbers, got {shown(value)}"
+            ) from None
 
     def _fits(self, value: object) -> bool:
         """Whether nothing declared speaks against a value that needs no change."""
@@ -230,13 +241,18 @@ def door(target=None, *, origin: Side | None = None):
     return _guarded(target, origin, skip=0)
 
 
-def untouched(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """``function``, or one that hands it a copy if it writes into what it is given."""
+def untouched(function: Callable[[Tensor], Tensor], name: str = "function"):
+    """``function``, or one that hands it a copy if it writes into what it is given.
+
+    Raises ValueError, which calls it ``name``, if it returns no tensor.
+    """
     probe = PROBE.clone()
     try:
-        function(probe)
+        found = function(probe)
     except Exception:  # it may want other shapes or another dtype; then it says so itself
         return function
+    if not isinstance(found, Tensor):
+        raise ValueError(f"{name} must return a tensor, got {shown(found)}")
     return function if torch.equal(probe, PROBE) else Untouched(function)
 
 

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from toymodels.numerics.door import door
+
 Number = int | float | Tensor
 
 
@@ -82,6 +84,7 @@ class Estimate:
         return self.members if members is None else min(self.members, members)
 
 
+@door
 def mean(samples: Float[Tensor, "*shape"], axis: int) -> Estimate:
     """Mean and standard error over the members along ``axis``, which must be independent.
 
@@ -92,6 +95,7 @@ def mean(samples: Float[Tensor, "*shape"], axis: int) -> Estimate:
     return Estimate(samples.mean(axis), error, members)
 
 
+@door
 def fraction(hits: Bool[Tensor, "*shape"], axis: int) -> Estimate:
     """Share of members along ``axis`` for which something is true, and its binomial error.
 
@@ -103,6 +107,7 @@ def fraction(hits: Bool[Tensor, "*shape"], axis: int) -> Estimate:
     return Estimate(count / members, (rough * (1 - rough) / members).sqrt(), members)
 
 
+@door
 def slope(x: Float[Tensor, " point"], y: Estimate) -> Estimate:
     """Slope of the straight line through independent estimates (point,), weighted by their errors.
 

@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from toymodels.numerics.door import door
+
 REACH = 13.0  # standard deviations; exp(-13**2 / 2) is 2e-37
 CHUNK = 1 << 17  # points of the plane at once: 1 MB in float64, within a core's cache
 
@@ -41,6 +43,7 @@ class _Rule:
         return 2 * len(self.radius) * len(self.unit)
 
 
+@door
 def average(function: Function, variance: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """<f(z)> over z ~ N(0, variance).
 
@@ -52,9 +55,10 @@ def average(function: Function, variance: Float[Tensor, "*batch"]) -> Float[Tens
     node, weight = (torch.as_tensor(part).to(variance) for part in _half_line(0.5))
     z = variance.sqrt()[..., None] * node  # (*batch, node)
     density = weight * torch.exp(-(node**2) / 2) / np.sqrt(2 * np.pi)
-    return ((function(z) + function(-z)) * density).sum(-1)
+    return _numbers("function", ((function(z) + function(-z)) * density).sum(-1))
 
 
+@door
 def pair_average(
     first: Function,
     second: Function,
@@ -92,9 +96,10 @@ def pair_average(
         open_ = open_[~sure]
         if len(open_) == 0:
             break
-    return value.reshape(angle.shape).to(dtype)
+    return _numbers("first and second", value.reshape(angle.shape)).to(dtype)
 
 
+@door
 def pair_table(
     function: Function, variance: Float[Tensor, " size"], angle: Float[Tensor, " turn"]
 ) -> Float[Tensor, "size size turn"]:
@@ -106,6 +111,8 @@ def pair_table(
     """
     _check_variance("variance", variance)
     q, angle = variance.double(), angle.double()
+    if not angle.isfinite().all():
+        raise ValueError(f"angle must be finite, got {angle.tolist()}")
     table = None
     for rule in _rules():
         rough = table
@@ -113,7 +120,7 @@ def pair_table(
         table = torch.cat([_polar_table(function, rule, q, part) for part in angle.split(turns)])
         if rough is not None and (table - rough).abs().max() <= 1e-10 * table.abs().max():
             break
-    return table.movedim(0, -1)
+    return _numbers("function", table.movedim(0, -1))
 
 
 def _in_pieces(
@@ -244,6 +251,12 @@ def _panels(edges: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
     node, weight = np.polynomial.legendre.leggauss(order)
     half = np.diff(edges)[:, None] / 2
     return (edges[:-1, None] + half * (1 + node)).ravel(), (half * weight).ravel()
+
+
+def _numbers(name: str, found: Tensor) -> Tensor:
+    if found.isnan().any():
+        raise ValueError(f"{name} must have finite values at every real number, got NaN")
+    return found
 
 
 def _check_variance(name: str, variance: Tensor) -> None:

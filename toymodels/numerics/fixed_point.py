@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from toymodels.numerics.door import door
+
 
 @dataclass(frozen=True)
 class FixedPoint:
@@ -22,6 +24,7 @@ class FixedPoint:
     converged: Bool[Tensor, "*batch"]  # residual within the tolerance
 
 
+@door
 def solve(
     ratio: Callable[[Tensor], tuple[Tensor, Tensor]],
     low: Float[Tensor, "*batch"],

@@ -15,10 +15,13 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from toymodels.numerics.clock import check_time
+from toymodels.numerics.door import door
+from toymodels.numerics.quantity import require
 
 Rate = Callable[[Tensor, Tensor], Tensor]  # (time, state[*batch, state]) -> d state / d time
 
 
+@door
 def solve(
     rate: Rate,
     start: Float[Tensor, "*batch state"],
@@ -34,31 +37,37 @@ def solve(
     of a step for each member alone. ``atol`` must lie well below the square of the smallest
     quantity that matters: integrate logarithms for escapes from tiny starts. ``bandwidth`` is for
     stiff systems in which an entry moves only the ``bandwidth`` next ones to either side: LSODA,
-    which turns to implicit steps. Raises ValueError on unsorted or negative times and RuntimeError
-    when the integrator gives up.
+    which turns to implicit steps. Raises ValueError on unsorted or negative times, a start that is
+    not finite and tolerances that are not positive, and RuntimeError when the rate is NaN or the
+    integrator gives up.
     """
     check_time(time)
     shape = start.shape
+    require("start", start, start == start, "finite", "nothing moves from infinity")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not 0 < value < np.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value}: steps need a bound")
 
     def flat_rate(t: float, y: np.ndarray) -> np.ndarray:
         # in float64 whatever the start: rounding in float32 would starve the step control
         state = torch.from_numpy(y).to(start.device).reshape(shape)
         moment = torch.as_tensor(t, dtype=torch.float64, device=start.device)
-        return rate(moment, state).reshape(-1).double().cpu().numpy()
+        found = rate(moment, state).reshape(-1).double().cpu().numpy()
+        if np.isnan(found).any():  # SciPy would try ever smaller steps for ever
+            raise RuntimeError(f"the rate must be a number, got NaN at t = {t:g}")
+        return found
 
     # SciPy looks at the mean square error of the whole stack: one member may hold all of it
     share = max(start[..., 0].numel(), 1) ** -0.5
     span = max(float(time[-1]), np.finfo(float).tiny)
-    # the solver wants each time once; it interpolates between its steps at 7th order
     method = {"method": "DOP853"}
     if bandwidth is not None:  # the state is the last axis: neighbours stay neighbours when flat
         band = min(bandwidth, start.numel() - 1)
         method = {"method": "LSODA", "lband": band, "uband": band}
+    # the solver wants each time once; it interpolates between its steps at 7th order
     points, where = np.unique(time.double().cpu().numpy(), return_inverse=True)
-    if not np.isfinite(flat_rate(0.0, start.reshape(-1).double().cpu().numpy())).all():
-        raise ValueError(
-            "rate must be finite at the start, got NaN or infinity"
-        )  # SciPy would hang
+    if np.isinf(flat_rate(0.0, start.reshape(-1).double().cpu().numpy())).any():
+        raise ValueError("rate must be finite at the start, got infinity: no step is short enough")
     solution = solve_ivp(
         flat_rate,
         (0.0, span),

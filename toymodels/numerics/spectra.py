@@ -14,13 +14,17 @@ from jaxtyping import Float, Int
 from scipy.special import roots_jacobi
 from torch import Tensor
 
+from toymodels.numerics.door import door
 
+
+@door
 def power_law(modes: int, exponent: float) -> Float[Tensor, " mode"]:
     """k**-exponent for k = 1 ... ``modes``, in float64."""
     _check_whole("modes", modes, 1)
     return torch.arange(1, modes + 1, dtype=torch.float64) ** -exponent
 
 
+@door
 def sphere_degeneracy(dimension: int, degree: Int[Tensor, " degree"]) -> Float[Tensor, " degree"]:
     """N(d, l), the number of independent harmonics of degree l on the sphere in d dimensions."""
     _check_whole("dimension", dimension, 2)
@@ -34,6 +38,7 @@ def sphere_degeneracy(dimension: int, degree: Int[Tensor, " degree"]) -> Float[T
     return torch.tensor(count, dtype=torch.float64, device=degree.device)
 
 
+@door
 def gegenbauer(
     dimension: int, degrees: int, cosine: Float[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch degree"]:
@@ -46,6 +51,7 @@ def gegenbauer(
     return torch.stack(p[:degrees], dim=-1)
 
 
+@door
 def sphere_spectrum(
     kernel: Callable[[Tensor], Tensor], dimension: int, degrees: int, *, nodes: int = 300
 ) -> Float[Tensor, " degree"]:
@@ -56,10 +62,14 @@ def sphere_spectrum(
     of this average, 1e-13 <|k|>, are returned as 0. Raises ValueError on a clearly negative one:
     such a function is no kernel.
     """
+    _check_whole("dimension", dimension, 2)
+    _check_whole("degrees", degrees, 1)
     _check_whole("nodes", nodes, degrees)
     node, weight = roots_jacobi(nodes, (dimension - 3) / 2, (dimension - 3) / 2)
     cosine, weight = torch.as_tensor(node), torch.as_tensor(weight / weight.sum())
     value = kernel(cosine)  # (node,)
+    if not value.isfinite().all():
+        raise ValueError("kernel must be finite at every cosine, got NaN or infinity")
     eigenvalue = (weight * value) @ gegenbauer(dimension, degrees, cosine)
     size = weight @ value.abs()
     if (eigenvalue < -1e-10 * size).any():
@@ -70,6 +80,7 @@ def sphere_spectrum(
     return torch.where(eigenvalue > 1e-13 * size, eigenvalue, 0.0)
 
 
+@door
 def measured_spectrum(
     kernel: Float[Tensor, "point point"],
 ) -> tuple[Float[Tensor, " mode"], Float[Tensor, "point mode"]]:
