@@ -2,6 +2,8 @@
 
 import torch
 
+from toymodels import oscillator, signal_propagation
+from toymodels.kernel_regression import KernelRegression
 from toymodels.networks import GradientDescent, Perceptron
 from toymodels.networks.data import Samples
 from toymodels.numerics.estimate import Estimate
@@ -29,7 +31,29 @@ WIDTHS = {"widths": lambda: [3, 4, 4, 1]}
 SHAPE = {"shape": lambda: (2, 3)}
 NUMERICS, NETWORKS = "toymodels.numerics", "toymodels.networks"
 
+
+def shells():
+    """Three degrees on a sphere."""
+    return KernelRegression([1.0, 0.5, 0.1], [1.0, 0.5, 0.2], degeneracy=[1, 3, 5], ridge=0.1)
+
+
+def swing():
+    return oscillator.experiment(oscillator.Oscillator([0.5], 1.0, 1.0), 20, seed=0)
+
+
 GOOD = {
+    "toymodels.kernel_regression.sphere_experiment": {
+        "model": shells,
+        "kernel": lambda: torch.exp,
+        "dimension": lambda: 3,
+    },
+    "toymodels.oscillator.winding": {"motion": swing},
+    "toymodels.oscillator.orbit": {"model": lambda: oscillator.Oscillator([0.5], 1.0, quartic=0.1)},
+    "toymodels.signal_propagation.marginal": {
+        "activation": lambda: torch.tanh,
+        "kernel": row(0.5),
+        "susceptibility": lambda: signal_propagation.parallel,
+    },
     f"{NETWORKS}.data.Batches": {"samples": samples, "size": lambda: 2},
     f"{NETWORKS}.ensemble.train": {
         "weights": weights,
@@ -53,6 +77,7 @@ GOOD = {
         "second": row(0.7),
     },
     f"{NUMERICS}.estimate.mean": {"samples": row(1.0, 2.0, 4.0), "axis": lambda: 0},
+    f"{NUMERICS}.estimate.standard_error": {"samples": row(1.0, 2.0), "axis": lambda: 0},
     f"{NUMERICS}.estimate.fraction": {
         "hits": lambda: torch.tensor([True, False, True]),
         "axis": lambda: 0,

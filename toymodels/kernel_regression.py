@@ -251,6 +251,8 @@ def sphere_experiment(
     out of ``error``. Members and chunks as in ``experiment``; one model, no batch.
     """
     _check_counts(seed, members, chunk)
+    if draws.whole_number(dimension, "dimension") < 2:
+        raise ValueError(f"dimension must be at least 2, got {dimension}: there is no sphere")
     sizes = _whole(samples).tolist()
     lam, v = model.eigenvalue, model.target
     if lam.ndim != 1 or v.ndim != 1 or model.degeneracy is None:

@@ -31,6 +31,7 @@ from torch import Tensor
 from toymodels.numerics import draws
 from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import Function, derivatives, entrywise, identity
+from toymodels.numerics.estimate import standard_error
 
 POINTS = 1 << 17  # of a quadrature
 JITTER = 1e-10  # relative to the mean of a diagonal: far below what 1e6 drawn neurons resolve
@@ -150,7 +151,7 @@ def sampled(
     mean = {
         name: value.double().mean(problem.label.ndim - 1) for name, value in vars(every).items()
     }
-    mean["error"] = every.prediction.std(problem.label.ndim - 1) / groups**0.5
+    mean["error"] = standard_error(every.prediction, problem.label.ndim - 1)
     mean["finite"] = mean["finite"] == 1
     return FieldTheory(**mean)
 
@@ -174,6 +175,8 @@ def one_hidden(
     Raises ValueError as ``linear`` does.
     """
     problem = _Problem.checked(kernel, label, richness, steps, step, 1)
+    if draws.whole_number(points, "points") < 1:
+        raise ValueError("points must be at least 1, got 0: a quadrature needs nodes")
     nodes = min(150, max(4, round(points ** (1 / (problem.samples + 1)))))
     fine = _quadrature(problem, activation, nodes)
     coarse = _quadrature(problem, activation, 3 * nodes // 4)
@@ -277,7 +280,8 @@ def _march(problem: _Problem, layers: list) -> FieldTheory:
         gradient[..., 1:-1, :, :],
         a[..., 1:-2, :, :],
         b[..., 1:-2, :, :],
-        prediction.isfinite().all(-1).all(-1),
+        # the signals of the last step are the first to be lost
+        prediction.isfinite().all(-1).all(-1) & gradient.isfinite().flatten(-3).all(-1),
     )
 
 

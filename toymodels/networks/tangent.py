@@ -35,6 +35,8 @@ def tangent_kernel(
     if rates is not None and len(rates) != len(weights):
         raise ValueError(f"rates must be {len(weights)}, one per weight tensor, got {len(rates)}")
     rates = [1.0] * len(weights) if rates is None else rates
+    if not all(isinstance(rate, int | float) for rate in rates):
+        raise ValueError(f"rates must be numbers, got {rates}")
 
     def kernel(network: Network, weights: Weights, inputs: Tensor, others: Tensor | None) -> Tensor:
         left = jacobian(network, weights, inputs)

@@ -90,9 +90,13 @@ def mean(samples: Float[Tensor, "*shape"], axis: int) -> Estimate:
 
     Points of time or layers of one network are not. Raises ValueError on fewer than 2 members.
     """
-    members = _members(samples, axis)
-    error = samples.std(axis) / members**0.5
-    return Estimate(samples.mean(axis), error, members)
+    return Estimate(samples.mean(axis), standard_error(samples, axis), samples.shape[axis])
+
+
+@door
+def standard_error(samples: Float[Tensor, "*shape"], axis: int) -> Float[Tensor, "*rest"]:
+    """Of the mean over members along ``axis``; 0 where all agree. Refuses as ``mean`` does."""
+    return samples.std(axis) / _members(samples, axis) ** 0.5
 
 
 @door
