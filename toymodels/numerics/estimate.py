@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from toymodels.numerics.door import door
+from toymodels.numerics.quantity import require
 
 Number = int | float | Tensor
 
@@ -96,7 +97,9 @@ def mean(samples: Float[Tensor, "*shape"], axis: int) -> Estimate:
 @door
 def standard_error(samples: Float[Tensor, "*shape"], axis: int) -> Float[Tensor, "*rest"]:
     """Of the mean over members along ``axis``; 0 where all agree. Refuses as ``mean`` does."""
-    return samples.std(axis) / _members(samples, axis) ** 0.5
+    members = _members(samples, axis)
+    require("samples", samples, samples == samples, "finite", "one lost member loses the mean")
+    return samples.std(axis) / members**0.5
 
 
 @door
