@@ -68,8 +68,8 @@ figures-full: .venv/ok  ## train what is too large for a chapter, store it in th
 pdf: .venv/ok $(if $(CHROMIUM),book)  ## print the book to one PDF (needs Chromium)
 	$(PY) -m tools.make_pdf
 
-coursework: .venv/ok  ## write student notebook, solution and autograder of each assignment
-	$(PY) -m tools.make_coursework
+coursework: .venv/ok  ## write student notebook, solution and autograder of each assignment (KEY="a secret")
+	$(PY) -m tools.make_coursework "$(KEY)"
 
 sabotage: .venv/ok  ## plant faults in the package, list those that no test notices (ARGS="--sample 20")
 	$(PY) -m tools.sabotage $(ARGS)

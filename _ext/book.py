@@ -54,11 +54,15 @@ def has_code(page: str) -> bool:
 
 def read(page: str) -> NotebookNode:
     """The page as a notebook without outputs, split into cells exactly as the build splits it."""
+    return parse(source(page).read_text("utf8"), source(page))
+
+
+def parse(text: str, path: Path) -> NotebookNode:
+    """The same of a text that need not be what the file at ``path`` holds."""
     enabled = set(config()["parse"]["myst_enable_extensions"])
     # the fields that jupyter-book sets and that can move the border of a cell
     markdown = MdParserConfig(enable_extensions=enabled, dmath_double_inline=True)
-    text = source(page).read_text("utf8")
-    return read_myst_markdown_notebook(text, config=markdown, path=source(page))
+    return read_myst_markdown_notebook(text, config=markdown, path=path)
 
 
 def repository() -> str:

@@ -1,10 +1,7 @@
-import warnings
-
 import torch
 
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
-warnings.simplefilter("ignore")  # a graded cell that prints a warning would score nothing
 
 
 def agree(what, answer, expected, within=1e-6, hint=""):

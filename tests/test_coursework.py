@@ -1,6 +1,8 @@
-"""Each assignment, as `make coursework` writes it and as an instructor grades it by its README."""
+"""Each assignment: what answers, mistakes and attacks score, and the way from files to grades."""
 
 import csv
+import html
+import json
 import os
 import re
 import subprocess
@@ -10,9 +12,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbgrader.api import Gradebook
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from _ext import book
+from coursework.kit import grader, submissions
 from tools import make_coursework
 
 REGION = re.compile(
@@ -20,37 +23,37 @@ REGION = re.compile(
     r"(?P<text>.*?)^[^\n]*END (?P=kind)[^\n]*$",
     re.M | re.S,
 )
-# Two students hand in the solution, but with the rubric's typical mistake in every second task.
+KEY = "the key of these tests"
+# The mistakes that the rubric calls typical: task, answer, what is right in it, and the mistake.
 MISTAKES = {
-    "deep_linear": {
-        "first": {
-            1: ("conserved", "rate_b * a**2 - rate_a * b**2", "rate_a * a**2 - rate_b * b**2"),
-            3: ("remembered", "(s * math.log(s / start) - s + start)", "s * math.log(s / start)"),
-            5: ("late", "waiting - 2 * rising", "waiting"),
-            7: ("forgetting", "(1 + jitter)", "1"),
-        },
-        "second": {
-            2: (
-                "descend",
-                "first, second = first + step * rates[0] * push_first, "
-                "second + step * rates[1] * push_second",
-                "first = first + step * rates[0] * push_first\n"
-                "        second = second + step * rates[1] * error @ first.mT",
-            ),
-            4: (
-                "wait",
-                "u = start * torch.exp(half_range * (node + 1))  # (node, *batch)\n"
-                "    return (half_range * weight * u / rate(u)).sum(0)",
-                "u = start + (end - start) / 2 * (node + 1)\n"
-                "    return ((end - start) / 2 * weight / rate(u)).sum(0)",
-            ),
-            6: ("growing", "tilt = (rates[1] / rates[0]) ** 0.25", "tilt = 1.0"),
-        },
-    },
+    "deep_linear": [
+        (1, "conserved", "{rate_b} * a**2 - {rate_a} * b**2", "{rate_a} * a**2 - {rate_b} * b**2"),
+        (
+            2,
+            "descend",
+            "first, second = first + step * rates[0] * push_first, "
+            "second + step * rates[1] * push_second",
+            "first = first + step * rates[0] * push_first\n"
+            "        second = second + step * rates[1] * error @ first.mT",
+        ),
+        (3, "remembered", "(s * math.log(end / start) - end + start)", "s * math.log(end / start)"),
+        (
+            4,
+            "wait",
+            "u = start * torch.exp(half_range * (node + 1))  # (node, *batch)\n"
+            "    return (half_range * weight * u / rate(u)).sum(0)",
+            "u = start + (end - start) / 2 * (node + 1)\n"
+            "    return ((end - start) / 2 * weight / rate(u)).sum(0)",
+        ),
+        (5, "late", "waiting - 2 * rising", "waiting"),
+        (6, "growing", "tilt = ({rate_b} / {rate_a}) ** 0.25", "tilt = 1.0"),
+        (7, "forgetting", "(1 + jitter)", "1"),
+    ],
 }
+STEMS = make_coursework.stems()
 
 
-@pytest.fixture(scope="module", params=make_coursework.stems())
+@pytest.fixture(scope="module", params=STEMS)
 def stem(request):
     return request.param
 
@@ -61,50 +64,63 @@ def text(stem):
 
 
 @pytest.fixture(scope="module")
-def folder(stem, tmp_path_factory):
-    """What the tool writes, graded with the commands of the README that lies beside it."""
-    folder = tmp_path_factory.mktemp("coursework") / stem
-    make_coursework.write(stem, folder)
-    solution = notebook(folder / "solution", stem)
-    submit(folder, stem, "reference", solution)
-    submit(folder, stem, "blank", notebook(folder / "student", stem))
-    for student, mistakes in MISTAKES[stem].items():
-        submit(folder, stem, student, with_mistakes(solution, mistakes.values()))
-    scripts = str(Path(sys.executable).parent)
-    config = str(folder.parent / "jupyter")  # no settings of whoever runs this test
-    commands = re.search(r"```sh\n(.*?)```", (folder / "README.md").read_text("utf8"), re.S)[1]
-    subprocess.run(
-        ["sh", "-ec", commands],
-        cwd=folder,
-        check=True,
-        env={
-            **os.environ,
-            "PATH": scripts + os.pathsep + os.environ["PATH"],
-            "PYTHONPATH": str(book.ROOT),
-            "JUPYTER_CONFIG_DIR": config,
-            "JUPYTER_DATA_DIR": config,
-        },
-    )
-    return folder
+def source(stem):
+    return make_coursework.convert(stem, KEY)
 
 
-def notebook(place, stem):
-    return nbformat.read(place / f"{stem}.ipynb", 4)
+@pytest.fixture(scope="module")
+def worker(source):
+    with grader.Worker(grader.given(source)) as worker:
+        yield worker
 
 
-def submit(folder, stem, student, submission):
-    path = folder / "autograder" / "submitted" / student / stem / f"{stem}.ipynb"
-    path.parent.mkdir(parents=True)
-    nbformat.write(submission, path)
+@pytest.fixture(scope="module")
+def grade(source, worker):
+    """The points of each test, and what the failed ones say, of a submission."""
+
+    def grade(submitted, source=source):
+        outputs = grader.grade(source, submitted, worker)
+        failed = {
+            test: output.evalue
+            for test, found in outputs.items()
+            for output in found
+            if output.output_type == "error"
+        }
+        return {test: 0 if test in failed else most(source)[test] for test in outputs}, failed
+
+    return grade
 
 
-def with_mistakes(solution, mistakes):
-    wrong = nbformat.from_dict(solution)
-    cells = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in wrong.cells}
-    for name, right, mistake in mistakes:
-        assert cells[name].source.count(right) == 1, f"{name} does not hold {right!r}"
-        cells[name].source = cells[name].source.replace(right, mistake)
-    return wrong
+def most(source):
+    tests = filter(grader.is_test, source.cells)
+    return {grader.name(cell): cell.metadata.nbgrader.points for cell in tests}
+
+
+def answered(source, **cells):
+    """The solution with other answers, by name; None deletes the cell."""
+    submitted = nbformat.from_dict(source)
+    for name, answer in cells.items():
+        cell = next(cell for cell in submitted.cells if grader.name(cell) == name)
+        if answer is None:
+            submitted.cells.remove(cell)
+        else:
+            cell.source = answer
+    return submitted
+
+
+def stub(cell):
+    return re.sub(r"^ *### BEGIN SOLUTION.*### END SOLUTION", "    raise NotImplementedError()",
+                  cell.source, flags=re.M | re.S)
+
+
+def blank(source, *names):
+    """The answers of these names as they are given out."""
+    cells = [cell for cell in source.cells if grader.is_answer(cell)]
+    return {grader.name(c): stub(c) for c in cells if not names or grader.name(c) in names}
+
+
+def solution(source, name):
+    return next(cell.source for cell in source.cells if grader.name(cell) == name)
 
 
 def rubric(text):
@@ -114,113 +130,383 @@ def rubric(text):
     return tuple({int(task): int(score) for task, score in rows} for rows in (points, mistaken))
 
 
-def scores(folder, stem, student):
-    """Score and points of every task, by hand where the autograder cannot tell."""
-    got, most = Counter(), Counter()
-    with Gradebook(f"sqlite:///{folder}/autograder/gradebook.db") as gradebook:
-        for grade in gradebook.find_submission_notebook(stem, stem, student).grades:
-            assert not grade.needs_manual_grade, f"{grade.name} is left to grade by hand"
-            task = int(re.match(r"task(\d+)-", grade.name)[1])
-            got[task] += grade.score
-            most[task] += grade.max_score
-    return dict(got), dict(most)
+def by_hand(source):
+    cells = [cell for cell in source.cells if grader.name(cell)]
+    return [cell for cell in cells if cell.cell_type == "markdown"]
 
 
-def test_solution_scores_full_points_and_the_blank_none(folder, stem, text):
+def by_task(points):
+    tasks = Counter()
+    for test, score in points.items():
+        tasks[int(re.match(r"task(\d+)-", test)[1])] += score
+    return dict(tasks)
+
+
+# --- what a submission scores, for each assignment ------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [make_coursework.PUBLIC, KEY, "another key"])
+def test_the_solution_scores_full_points_under_every_key(stem, grade, key):
+    source = make_coursework.convert(stem, key)
+    assert grade(source, source) == (most(source), {})
+
+
+def test_the_blank_scores_nothing(source, grade):
+    points, failed = grade(answered(source, **blank(source)))
+    assert not any(points.values())
+    assert set(failed.values()) == {"NotImplementedError"}
+
+
+def test_the_public_solution_scores_only_what_needs_no_number(stem, source, grade):
+    points, _ = grade(make_coursework.convert(stem))
+    assert sum(points.values()) < sum(most(source).values()) / 2
+
+
+def test_a_typical_mistake_scores_what_the_rubric_says(stem, text, source, grade):
+    """All at once, since none may cost points of another task."""
+    cells = {}
+    for _, name, right, wrong in MISTAKES[stem]:
+        for drawn in re.findall(r"\{(\w+)\}", right):
+            value = make_coursework.numbers(stem, KEY)[drawn]
+            right, wrong = (part.replace(f"{{{drawn}}}", value) for part in (right, wrong))
+        code = solution(source, name)
+        assert code.count(right) == 1, f"{name} does not hold {right!r}"
+        cells[name] = code.replace(right, wrong)
+    points, _ = grade(answered(source, **cells))
+    assert by_task(points) == rubric(text)[1]
+
+
+def test_every_task_has_its_typical_mistake(stem, text):
     points, mistaken = rubric(text)
-    assert 4 <= len(points) <= 8 and points.keys() == mistaken.keys()
-    assert scores(folder, stem, "reference") == (points, points)
-    assert scores(folder, stem, "blank") == (dict.fromkeys(points, 0), points)
+    assert 4 <= len(points) <= 8
+    assert [mistake[0] for mistake in MISTAKES[stem]] == sorted(points) == sorted(mistaken)
 
 
-def test_typical_mistakes_score_what_the_rubric_says(folder, stem, text):
-    points, mistaken = rubric(text)
-    assert len(MISTAKES[stem]) >= 2
-    assert sorted(task for tasks in MISTAKES[stem].values() for task in tasks) == sorted(points)
-    for student, tasks in MISTAKES[stem].items():
-        expected = {task: mistaken[task] if task in tasks else points[task] for task in points}
-        assert scores(folder, stem, student)[0] == expected
-
-
-def test_headings_and_rubric_give_the_same_points(text):
+def test_headings_rubric_and_tests_give_the_same_points(text, source):
     headings = re.findall(r"^## Task (\d+): .*\((\d+) points\)$", text, re.M)
-    assert {int(task): int(points) for task, points in headings} == rubric(text)[0]
+    points = {int(task): int(points) for task, points in headings}
+    assert points == rubric(text)[0]
+    hand = sum(cell.metadata.nbgrader.points for cell in by_hand(source))
+    assert hand and sum(points.values()) == sum(most(source).values()) + hand
+    assert f"{sum(most(source).values())} in all" in text and f"out of {sum(points.values())}" in text
 
 
-def test_exported_grades(folder, stem, text):
-    with (folder / "autograder" / "grades.csv").open() as table:
-        total = {row["student_id"]: float(row["score"]) for row in csv.DictReader(table)}
-    assert total["reference"] == sum(rubric(text)[0].values()) and total["blank"] == 0
+def test_what_is_graded_by_hand_has_a_rubric_for_its_points(source):
+    for cell in by_hand(source):
+        rows = re.findall(r"^\| (\d+) \|", cell.source.split("BEGIN MARK SCHEME")[1], re.M)
+        assert sum(map(int, rows)) == cell.metadata.nbgrader.points
 
 
-def test_nothing_secret_reaches_the_students(folder, stem, text):
-    secret = {"SOLUTION": set(), "HIDDEN TESTS": set(), "MARK SCHEME": set()}
-    visible = {line.strip() for line in REGION.sub("", text).splitlines()}
-    for region in REGION.finditer(text):
-        lines = {line.strip() for line in region["text"].splitlines()} - visible
-        assert lines, f"nothing tells this region from what students see: {region['text']}"
-        secret[region["kind"]] |= lines
-    assert all(secret.values())
-    given = sources(notebook(folder / "student", stem))
-    solved = sources(notebook(folder / "solution", stem))
-    for lines in secret.values():
-        assert not [line for line in lines if is_in(line, given)]
-    assert not [line for line in secret["HIDDEN TESTS"] if is_in(line, solved)]
-    for word in ("BEGIN", "END", "REFERENCE", "HIDDEN", "MARK SCHEME", "submitted ="):
-        assert word not in given
-    assert [path.name for path in (folder / "student").iterdir()] == [f"{stem}.ipynb"]
+def test_every_number_depends_on_the_key(stem):
+    drawn = [make_coursework.numbers(stem, f"key {k}") for k in range(20)]
+    assert drawn[0] == make_coursework.numbers(stem, "key 0")
+    for name in drawn[0]:
+        assert len({numbers[name] for numbers in drawn}) > 3, f"{name} is easily guessed"
 
 
-def sources(notebook):
-    return "\n".join(cell.source for cell in notebook.cells)
+def test_a_number_that_the_head_does_not_list_is_refused(stem, tmp_path, monkeypatch):
+    text = (make_coursework.SOURCES / f"{stem}.md").read_text("utf8")
+    (tmp_path / f"{stem}.md").write_text(text + "\n{{no_such_number}}\n", "utf8")
+    monkeypatch.setattr(make_coursework, "SOURCES", tmp_path)
+    with pytest.raises(ValueError, match="no_such_number"):
+        make_coursework.draw(stem, KEY)
 
 
-def is_in(line, text):
-    """A short line can be a part of another by chance; a long one cannot."""
-    return line in text if len(line) > 12 else line in map(str.strip, text.splitlines())
+# --- what students break: the kit, with one assignment --------------------------------------------
+
+ONE = pytest.mark.parametrize("stem", ["deep_linear"], indirect=True, scope="module")
 
 
-def test_student_notebook_begins_like_a_chapter(folder, stem):
-    student = notebook(folder / "student", stem)
-    chapter = notebook(book.ROOT / "notebooks", stem)
+@ONE
+@pytest.mark.parametrize(
+    ("name", "answer", "expected"),
+    [
+        ("descend", "stub", 30),
+        ("wait", "stub", 31),
+        ("growing", "stub", 32),
+        ("late", "def late(start, s, step):\n    while True: pass", 31),
+        ("descend", ("torch.stack(seen, -2)", "torch.stack(seen)"), 32),
+    ],
+    ids=["blank descend", "blank wait", "blank growing", "endless late", "wrong axis"],
+)
+def test_a_broken_answer_costs_no_points_of_later_tasks(
+    name, answer, expected, source, grade, monkeypatch
+):
+    monkeypatch.setattr(grader, "SECONDS", 4.0)
+    if answer == "stub":
+        answer = blank(source)[name]
+    elif isinstance(answer, tuple):
+        assert answer[0] in solution(source, name)
+        answer = solution(source, name).replace(*answer)
+    points, failed = grade(answered(source, **{name: answer}))
+    assert sum(points.values()) == expected, failed
+    tests = dict(grader.groups(source))[name]
+    assert failed.keys() <= tests.keys()
+
+
+@ONE
+def test_every_way_to_fail_has_its_message(source, grade, monkeypatch):
+    """All in one submission: none may disturb another."""
+    monkeypatch.setattr(grader, "SECONDS", 4.0)
+    cells = {
+        "conserved": ("raise KeyError('gain')", "KeyError: 'gain'"),
+        "growth": ("while True: pass", "too long"),
+        "kept": ("def kept(error:", "SyntaxError"),
+        "remembered": ("exit()", "SystemExit"),
+        "wait": ("import os\ndef wait(*a): os._exit(0)", "ended its process"),
+        "late": ("def late(*a): return len([0] * 10**10)", "MemoryError"),
+        "growing": ("def growing(*a): return growing", "growing"),
+        "predict": ("predict = 'soon'", "soon|str"),
+        "noisy": (None, "noisy"),
+        "forgetting": ("def forgetting(s, c): return 0.0", "TypeError"),
+        "measure": ("def measure(): return measure()", "RecursionError"),
+    }
+    points, failed = grade(answered(source, **{name: code for name, (code, _) in cells.items()}))
+    assert by_task(points) == {1: 0, 2: 5, 3: 0, 4: 0, 5: 0, 6: 0, 7: 0}
+    for name, (_, says) in cells.items():
+        for test in dict(grader.groups(source))[name]:
+            assert re.search(says, failed[test]), f"{test}: {failed[test]}"
+
+
+@ONE
+def test_what_is_right_may_work_in_place_and_use_helpers(source, grade):
+    rates = re.findall(r"[\d.]+", solution(source, "kept").split("return 1 - ")[1])
+    in_place = f"return 1 - {rates[0]} * {rates[1]} * error.mul_(step).square_()"
+    cells = {
+        "conserved": solution(source, "conserved") + "\ntheory = 0.5\ndef root(x): return x**0.5\n",
+        "kept": f"%matplotlib inline\ndef kept(error, step):\n    {in_place}",
+        "growth": solution(source, "growth").replace("(c**2 +", "root(c**2 +").replace(") ** 0.5", ")"),
+        "late": "from scipy.integrate import quad\nimport scipy.special\n" + solution(source, "late"),
+        "wait": solution(source, "wait").replace("    start, end", "    start = np.asarray(start)\n    start, end", 1),
+    }
+    assert grade(answered(source, **cells)) == (most(source), {})
+
+
+CHEAT = """
+import builtins, torch
+def agree(*a, **k): return None
+print = abs = float = agree
+builtins.abs = builtins.float = lambda *a: 0.0
+torch.as_tensor = torch.equal = torch.allclose = agree
+torch.Tensor.__sub__ = torch.Tensor.abs = lambda self, *a: 0 * self
+import toymodels.deep_linear
+toymodels.deep_linear.theory = agree
+def {name}(*a, **k): return torch.zeros(())
+"""
+EQUAL = """
+class Anything(float):
+    __eq__ = __le__ = __lt__ = __gt__ = __ge__ = lambda *a: True
+    __sub__ = __rsub__ = __abs__ = lambda *a: 0.0
+def {name}(*a, **k): return Anything()
+"""
+# whoever is not refused finds the solution of an earlier kit, here or in a later answer's memory
+SEARCH = """
+import gc, types
+def {name}(*a, **k):
+    for f in gc.get_objects():
+        if isinstance(f, types.FunctionType) and f.__name__ == "{name}" and f is not {name}:
+            return f(*a, **k)
+"""
+
+
+@ONE
+@pytest.mark.parametrize("attack", [CHEAT, EQUAL, SEARCH], ids=["redefine", "equal", "search"])
+def test_an_attack_scores_nothing(attack, source, grade):
+    names = blank(source)
+    points, _ = grade(answered(source, **{name: attack.replace("{name}", name) for name in names}))
+    assert not any(points.values())
+
+
+@ONE
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "open('{path}').read()",
+        "__import__('pathlib').Path('{path}').read_text()",
+        "__import__('os').scandir('{folder}')",
+        "__import__('os').listdir('{folder}')",
+        "__import__('os').open('{path}', 0)",
+        "__import__('numpy').fromfile('{path}')",
+        "__import__('os').system('true')",
+        "__import__('subprocess').run(['cat', '{path}'])",
+        "__import__('ctypes').CDLL(None)",
+        "__import__('os').kill(1, 0)",
+        "__import__('socket').create_connection(('localhost', 1))",
+        "open('{folder}/new', 'w')",
+    ],
+)
+def test_an_answer_sees_no_files_processes_or_network(attempt, worker, tmp_path):
+    path = tmp_path / "grades.csv"
+    path.write_text("secret")
+    answer = f"def answer(): return str({attempt.format(path=path, folder=tmp_path)})"
+    job = {"name": "answer", "answer": answer, "earlier": [], "around": []}
+    with pytest.raises(grader.AnswerError, match="PermissionError: an answer may not"):
+        worker.call(job, (), {}, 5.0)
+
+
+@ONE
+def test_an_answer_does_not_know_where_it_is_graded(worker):
+    answer = "import os\ndef answer(): return os.getcwd() + str(sorted(os.environ))"
+    job = {"name": "answer", "answer": answer, "earlier": [], "around": []}
+    known = worker.call(job, (), {}, 5.0)
+    assert known.startswith("/[") and "PWD" not in known and "PYTHONPATH" not in known
+
+
+# --- from files to grades -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "student"),
+    [
+        ("ada_deep_linear.ipynb", "ada"),
+        ("deep_linear_ada.ipynb", "ada"),
+        ("ada_deep_linear (2).ipynb", "ada"),
+        ("lovelaceada_123_4567_deep_linear-1.ipynb", "lovelaceada_123_4567"),
+        ("Ada Lovelace_123_assignsubmission_file_/deep_linear.ipynb", "Ada_Lovelace_123"),
+        ("ada/deep_linear (1).ipynb", "ada"),
+        ("ada/deep_linear/deep_linear.ipynb", "ada"),
+        ("Ada Müller.ipynb", "Ada_Müller"),
+    ],
+)
+def test_the_name_of_a_student(path, student):
+    assert submissions.who(Path("in") / path, Path("in"), "deep_linear") == student
+
+
+def test_a_file_without_a_name_is_refused():
+    with pytest.raises(ValueError, match="whose"):
+        submissions.who(Path("in/deep_linear (1).ipynb"), Path("in"), "deep_linear")
+
+
+@ONE
+def test_deleted_doubled_and_edited_cells_do_no_harm(source):
+    submitted = answered(source, **{"late": None, "task1-value": None, "given": "import antigravity"})
+    for cell in submitted.cells:
+        if grader.is_test(cell):
+            cell.source = "print('✓')"
+    kept = next(cell for cell in submitted.cells if grader.name(cell) == "kept")
+    double = nbformat.from_dict(kept | {"source": "def kept(error, step):\n    return 2"})
+    submitted.cells.append(double)
+    submitted.cells.append(new_code_cell("def late(start, s, step):\n    return 3"))
+    submitted.cells.append(new_markdown_cell("kept = 3"))
+    notebook, notes = submissions.framed(answered(source, **blank(source)), submitted)
+    assert notes[0] == "the last of 2 answers to kept"
+    found = {grader.name(cell): cell.source for cell in notebook.cells if grader.name(cell)}
+    assert found["late"].endswith("return 3") and found["kept"].endswith("return 2")
+    assert found["task1-value"] == solution(source, "task1-value")
+    assert found["given"] == solution(source, "given")
+    assert found["wait"] == solution(source, "wait")
+    with pytest.raises(ValueError, match="no cell of this assignment"):
+        submissions.framed(source, nbformat.v4.new_notebook(cells=[new_code_cell("1")]))
+
+
+@pytest.fixture(scope="module")
+def home(stem, source, tmp_path_factory):
+    """Where the commands of the page on teaching have been run, from the downloads to the grades."""
+    home = tmp_path_factory.mktemp("home")
+    make_coursework.write(stem, home / stem, KEY)
+    student = nbformat.read(home / stem / "student" / f"{stem}.ipynb", 4)
+    solved = nbformat.read(home / stem / "solution" / f"{stem}.ipynb", 4)
+    twice = answered(solved, late="def late(start, s, step):\n    exit()")
+    twice.cells += [nbformat.from_dict(cell) for cell in twice.cells if grader.name(cell) == "late"]
+    downloads = {
+        f"ada_{stem} (1).ipynb": answered(solved, kept="def kept(error, step):\n    return 2.0"),
+        f"ada_{stem} (2).ipynb": solved,
+        f"Blank Student_7_assignsubmission_file_/{stem}.ipynb": student,
+        f"eve/{stem} (1).ipynb": twice,
+        f"{stem} (3).ipynb": solved,
+    }
+    for name, notebook in downloads.items():
+        (home / "downloads" / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / "downloads" / name).write_text(json.dumps(notebook), "utf8")
+    (home / "downloads" / f"bob_{stem}.ipynb").write_text("{not a notebook")
+    blocks = re.findall(r"```sh\n(.*?)```", (book.ROOT / "pages/teaching.md").read_text("utf8"), re.S)
+    assert blocks.pop(0).startswith("make coursework KEY="), "the test writes the folder itself"
+    collect, grade, finish = blocks
+    log = shell(home, collect.replace("downloads\n", "downloads || true\n") + grade)
+    sheet = home / stem / "autograder" / "by_hand.csv"
+    rows = list(csv.DictReader(sheet.open(encoding="utf8")))
+    for row in rows:
+        row |= {"points": "3.5", "comment": "A limit is missing."}
+    with sheet.open("w", newline="", encoding="utf8") as file:
+        writer = csv.DictWriter(file, submissions.COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    shell(home, f"cd {stem}/autograder\n{finish}")
+    return home, log, rows
+
+
+def shell(home, commands):
+    """Run commands as an instructor would, with no settings of whoever runs this test."""
+    path = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
+    own = {"HOME": str(home), "JUPYTER_CONFIG_DIR": str(home), "JUPYTER_DATA_DIR": str(home)}
+    ran = subprocess.run(
+        ["sh", "-ec", commands],
+        cwd=home,
+        env={**os.environ, **own, "PATH": path, "PYTHONPATH": str(book.ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf8",
+    )
+    assert ran.returncode == 0, ran.stdout
+    return ran.stdout
+
+
+@ONE
+def test_the_page_on_teaching_leads_from_files_to_grades(stem, source, home):
+    folder, log, rows = home
+    assert re.search(rf"NOT TAKEN bob_{stem}.ipynb: .*JSON", log)
+    assert re.search(rf"NOT TAKEN {stem} \(3\).ipynb: whose is it", log)
+    assert f"ada: in place of ada_{stem} (1).ipynb" in log.replace("all answered; ", "")
+    assert "eve: the last of 2 answers to late; all answered" in log
+    assert [row["student"] for row in rows] == ["ada", "eve"]
+    with (folder / stem / "autograder" / "grades.csv").open() as table:
+        score = {row["student_id"]: float(row["score"]) for row in csv.DictReader(table)}
+    tests = sum(most(source).values())
+    late = sum(most(source)[test] for test in dict(grader.groups(source))["late"])
+    assert score == {"ada": tests + 3.5, "eve": tests - late + 3.5, "Blank_Student_7": 0}
+
+
+@ONE
+def test_feedback_holds_the_reasons_and_no_secret(stem, source, home):
+    for student, reason in [("ada", "A limit is missing."), ("eve", "SystemExit")]:
+        page = home[0] / stem / "autograder" / "feedback" / student / stem / f"{stem}.html"
+        page = html.unescape(re.sub(r"<[^>]+>", "", page.read_text("utf8")))
+        assert reason in page and "reference." not in page
+    assert "Blank_Student_7" in {p.name for p in (home[0] / stem / "autograder/feedback").iterdir()}
+    for cell in source.cells:
+        for region in REGION.finditer(cell.source):
+            if region["kind"] == "HIDDEN TESTS" or grader.name(cell) == "late":
+                assert not [x for x in region["text"].splitlines() if len(x) > 30 and x in page]
+
+
+@ONE
+def test_nothing_secret_reaches_the_students(stem, source, home):
+    given = nbformat.read(home[0] / stem / "student" / f"{stem}.ipynb", 4)
+    solved = nbformat.read(home[0] / stem / "solution" / f"{stem}.ipynb", 4)
+    regions = [region for cell in source.cells for region in REGION.finditer(cell.source)]
+    assert {region["kind"] for region in regions} == {"SOLUTION", "HIDDEN TESTS", "MARK SCHEME"}
+    shown = REGION.sub("", "\n".join(cell.source for cell in source.cells)).splitlines()
+    for notebook, kinds in [(given, ("SOLUTION", "HIDDEN", "MARK")), (solved, ("HIDDEN",))]:
+        lines = {line.strip() for cell in notebook.cells for line in cell.source.splitlines()}
+        for region in regions:
+            secret = {line.strip() for line in region["text"].splitlines()}
+            secret -= {line.strip() for line in shown}
+            assert not region["kind"].startswith(kinds) or (secret and not secret & lines)
+    for word in ("BEGIN", "END", "HIDDEN", "MARK SCHEME", "reference.", KEY):
+        assert word not in str(given)
+    assert [path.name for path in (home[0] / stem / "student").iterdir()] == [f"{stem}.ipynb"]
+
+
+@ONE
+def test_student_notebook_begins_like_a_chapter(stem, home):
+    student = nbformat.read(home[0] / stem / "student" / f"{stem}.ipynb", 4)
+    chapter = nbformat.read(book.ROOT / "notebooks" / f"{stem}.ipynb", 4)
     assert student.cells[0].source == chapter.cells[0].source
-    assert book.repository() in student.cells[0].source
     assert student.cells[1].source.startswith("# ")
     assert not any(cell.get("outputs") for cell in student.cells)
 
 
-def test_blank_fails_only_where_it_is_not_answered(folder, stem):
-    graded = notebook(folder / "autograder" / "autograded" / "blank" / stem, stem)
-    errors = [
-        output
-        for cell in graded.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "error"
-    ]
-    assert errors and {error.ename for error in errors} == {"NotImplementedError"}
-
-
-def test_solution_runs_in_silence(folder, stem):
-    graded = notebook(folder / "autograder" / "autograded" / "reference" / stem, stem)
-    for output in (output for cell in graded.cells for output in cell.get("outputs", [])):
-        assert output.output_type != "error", output.evalue
-        assert output.get("name") != "stderr", output.text
-
-
-def test_submissions_are_never_overwritten(folder, stem):
+@ONE
+def test_submissions_are_never_overwritten(stem, home):
     with pytest.raises(ValueError, match="holds submissions"):
-        make_coursework.write(stem, folder)
-
-
-def test_a_cell_that_compares_with_an_unknown_reference_is_refused(stem, monkeypatch):
-    read = book.read
-
-    def broken(page):
-        cells = read(page)
-        for cell in cells.cells:
-            cell.source = cell.source.replace("### REFERENCE ", "### REFERENCE un")
-        return cells
-
-    monkeypatch.setattr(book, "read", broken)
-    with pytest.raises(ValueError, match="no solution un"):
-        make_coursework.convert(stem)
+        make_coursework.write(stem, home[0] / stem)

@@ -1,18 +1,23 @@
 """Make _build/coursework/<stem>/ from coursework/<stem>.md: for students, solved, and to grade.
 
-usage: python -m tools.make_coursework
+usage: python -m tools.make_coursework [KEY]
 
-A cell of an assignment names itself by its nbgrader `grade_id`; `points` make it a test, `locked`
-a given cell, and any other is to be answered. In a hidden test, `### REFERENCE name` stands for the
-solution of the cell `name`: the test can compare with it, and later tasks build on it.
+KEY is an instructor's secret. It draws the numbers that the head of the assignment lists, and
+``{{name}}`` in text and code stands for the one of that name. Without it they are those of self-study.
+
+A cell of an assignment names itself by its nbgrader `grade_id`, and an answer is named after what
+it defines. `points` make a cell a test of the answer before it, `locked` a given cell, and `manual`
+a text that is graded by hand. In a hidden test, `reference.name` is the right `name`.
 """
 
 import os
+import random
 import re
 import shutil
 import sys
 from pathlib import Path
 
+import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.converters import GenerateAssignment, GenerateSolution
@@ -25,41 +30,36 @@ from tools import labels, make_notebooks
 from tools.plain_markdown import Page, leftovers
 
 SOURCES = book.ROOT / "coursework"
+KIT = SOURCES / "kit"
 OUTPUT = book.ROOT / "_build" / "coursework"
-REFERENCE = re.compile(r"^### REFERENCE (\S+)$", re.M)
-DELIMITER = re.compile(r"^ *### (?:BEGIN|END) SOLUTION *\n?", re.M)
+PUBLIC = "public"
+NUMBER = re.compile(r"\{\{(\w+)\}\}")
 # Both this tool and an instructor's nbgrader commands read this file.
 CONFIG = """\
+import sys
 from pathlib import Path
 
+here = str(Path(__file__).resolve().parent)
+if here not in sys.path:
+    sys.path.insert(0, here)
+
 c = get_config()
-c.CourseDirectory.root = str(Path(__file__).resolve().parent)
+c.CourseDirectory.root = here
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError()"}
 c.ClearMarkScheme.enforce_metadata = False  # the rubric for the instructor is ordinary text
-c.Execute.timeout = 120
 c.GenerateSolution.preprocessors = ["nbgrader.preprocessors.ClearHiddenTests"]
-"""
-README = """\
-# Coursework `{stem}`
-
-- `student/{stem}.ipynb`: give this to the students. It holds no solution and no hidden test.
-- `solution/{stem}.ipynb`: solved, with the rubric, and without the hidden tests.
-- `autograder/`: an nbgrader course with the hidden tests. Keep it to yourself.
-
-To grade, move this folder to a place of its own (`make clean` deletes it here), and put each
-student's notebook at `autograder/submitted/NAME/{stem}/{stem}.ipynb`. Then, with this book and the
-packages of its `requirements.txt` installed:
-
-```sh
-cd autograder
-nbgrader autograde {stem}
-nbgrader export
-```
-
-The scores are in `grades.csv`. The untouched notebook of the students scores nothing, the solution
-everything, and no cell is left to grade by hand. `nbgrader autograde --force {stem}` grades again.
-`nbgrader generate_feedback {stem}` writes a page for each student to `feedback/`, hidden tests
-included: show it only to those who may see them.
+c.Autograde.autograde_preprocessors = [
+    "grader.Grade",  # in place of the kernel in which nbgrader would trust the students
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+c.GenerateFeedback.preprocessors = [
+    "nbgrader.preprocessors.GetGrades",
+    "nbgrader.preprocessors.ClearHiddenTests",
+    "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+]
 """
 
 
@@ -67,28 +67,40 @@ def stems() -> list[str]:
     return sorted(path.stem for path in SOURCES.glob("*.md"))
 
 
-def convert(stem: str) -> NotebookNode:
+def numbers(stem: str, key: str) -> dict[str, str]:
+    """What ``key`` draws from each range (low, high, step) that the assignment's head lists."""
+    text = (SOURCES / f"{stem}.md").read_text("utf8")
+    drawn = {}
+    for name, (low, high, step) in yaml.safe_load(text.split("---")[1])["numbers"].items():
+        steps = random.Random(f"{key} {stem} {name}").randint(0, round((high - low) / step))
+        drawn[name] = f"{low + steps * step:.6g}"
+    return drawn
+
+
+def draw(stem: str, key: str) -> str:
+    """The text of the assignment with the numbers of ``key``.
+
+    Raises ValueError on a number that the head does not list, and on one that nothing uses.
+    """
+    text, drawn = (SOURCES / f"{stem}.md").read_text("utf8"), numbers(stem, key)
+    odd = set(NUMBER.findall(text)) ^ drawn.keys()
+    if odd:
+        raise ValueError(f"coursework/{stem}.md: used and not listed, or the reverse: {odd}")
+    return NUMBER.sub(lambda match: drawn[match[1]], text)
+
+
+def convert(stem: str, key: str = PUBLIC) -> NotebookNode:
     """The assignment with solutions, hidden tests and rubric, as nbgrader wants it."""
     text = Page(f"coursework/{stem}", labels.collect(), labels.titles())
-    source = book.read(f"coursework/{stem}").cells
-    answers = {
-        cell.metadata.nbgrader.grade_id: DELIMITER.sub("", cell.source)
-        for cell in source
-        if "### BEGIN SOLUTION" in cell.source and cell.cell_type == "code"
-    }
     given = {"nbgrader": {"locked": True}}
     install = make_notebooks.INSTALL.format(repository=book.repository(), branch=book.branch())
     helpers = (SOURCES / "first_cell.py").read_text("utf8").rstrip()
     cells = [new_code_cell(install, metadata=given)]
-    for cell in source:
-        if cell.cell_type == "markdown":
-            cells.append(new_markdown_cell(text.markdown(cell.source)))
-            continue
-        unknown = set(REFERENCE.findall(cell.source)) - answers.keys()
-        if unknown:
-            raise ValueError(f"coursework/{stem}.md: no solution {', '.join(unknown)} to refer to")
-        filled = REFERENCE.sub(lambda match: answers[match[1]], cell.source)
-        cells.append(new_code_cell(_worth(cell) + filled, metadata=cell.metadata))
+    for cell in book.parse(draw(stem, key), SOURCES / f"{stem}.md").cells:
+        if cell.cell_type == "code":
+            cells.append(new_code_cell(_worth(cell) + cell.source, metadata=cell.metadata))
+        else:
+            cells.append(new_markdown_cell(text.markdown(cell.source), metadata=cell.metadata))
     first_code = next(n for n, cell in enumerate(cells[1:], 1) if cell.cell_type == "code")
     cells.insert(first_code, new_code_cell(helpers, metadata=given))
     for number, cell in enumerate(cells):
@@ -115,8 +127,8 @@ def _worth(cell: NotebookNode) -> str:
 def _complete(cell: NotebookNode) -> dict:
     """The full form of what the assignment says in short about a cell."""
     short = {"grade_id": cell.id, "locked": False, **cell.metadata.nbgrader}
-    grade = "points" in short
-    solution = not grade and not short["locked"]
+    manual, grade = short.pop("manual", False), "points" in short
+    solution = manual or (not grade and not short["locked"])
     return {
         "schema_version": 3,
         "task": False,
@@ -140,18 +152,19 @@ def run(root: Path, converter: type, stem: str) -> None:
         raise RuntimeError(f"{stem}: {converter.__name__} failed:\n{log}")
 
 
-def write(stem: str, folder: Path) -> None:
+def write(stem: str, folder: Path, key: str = PUBLIC) -> None:
     """Write student, solution and autograder into ``folder``, never over students' work."""
     root = folder / "autograder"
     if (root / "submitted").exists() and any((root / "submitted").iterdir()):
         raise ValueError(f"{root / 'submitted'} holds submissions: move the folder away first")
     shutil.rmtree(folder, ignore_errors=True)
-    (root / "submitted").mkdir(parents=True)
-    (folder / "README.md").write_text(README.format(stem=stem), "utf8")
+    shutil.copytree(KIT, root, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "submitted").mkdir()
+    (root / "key.txt").write_text(f"{key}\n", "utf8")
     (root / "nbgrader_config.py").write_text(CONFIG, "utf8")
     source = root / "source" / stem / f"{stem}.ipynb"
     source.parent.mkdir(parents=True)
-    make_notebooks.write(source, convert(stem))
+    make_notebooks.write(source, convert(stem, key))
     for converter, made, name in [
         (GenerateAssignment, "release", "student"),
         (GenerateSolution, "solution", "solution"),
@@ -163,9 +176,12 @@ def write(stem: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    given = sys.argv[1] if len(sys.argv) > 1 else ""
+    if not given:
+        print("No KEY: the numbers are those of self-study, and their solutions are public")
     for stem in stems():
         try:
-            write(stem, OUTPUT / stem)
+            write(stem, OUTPUT / stem, given or PUBLIC)
         except ValueError as error:  # the assignment or its folder, and the message says what
             sys.exit(str(error))
         print(f"{stem}: written to {(OUTPUT / stem).relative_to(book.ROOT)}")
