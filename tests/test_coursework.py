@@ -108,15 +108,10 @@ def answered(source, **cells):
     return submitted
 
 
-def stub(cell):
-    return re.sub(r"^ *### BEGIN SOLUTION.*### END SOLUTION", "    raise NotImplementedError()",
-                  cell.source, flags=re.M | re.S)
-
-
-def blank(source, *names):
-    """The answers of these names as they are given out."""
-    cells = [cell for cell in source.cells if grader.is_answer(cell)]
-    return {grader.name(c): stub(c) for c in cells if not names or grader.name(c) in names}
+def blank(source):
+    """The answers as they are given out, by name."""
+    cells = filter(grader.is_answer, source.cells)
+    return {grader.name(c): REGION.sub("    raise NotImplementedError()", c.source) for c in cells}
 
 
 def solution(source, name):
@@ -187,8 +182,9 @@ def test_headings_rubric_and_tests_give_the_same_points(text, source):
     points = {int(task): int(points) for task, points in headings}
     assert points == rubric(text)[0]
     hand = sum(cell.metadata.nbgrader.points for cell in by_hand(source))
-    assert hand and sum(points.values()) == sum(most(source).values()) + hand
-    assert f"{sum(most(source).values())} in all" in text and f"out of {sum(points.values())}" in text
+    tests, total = sum(most(source).values()), sum(points.values())
+    assert hand and total == tests + hand
+    assert f"{tests} in all" in text and f"out of {total}" in text
 
 
 def test_what_is_graded_by_hand_has_a_rubric_for_its_points(source):
@@ -270,14 +266,15 @@ def test_every_way_to_fail_has_its_message(source, grade, monkeypatch):
 
 @ONE
 def test_what_is_right_may_work_in_place_and_use_helpers(source, grade):
-    rates = re.findall(r"[\d.]+", solution(source, "kept").split("return 1 - ")[1])
-    in_place = f"return 1 - {rates[0]} * {rates[1]} * error.mul_(step).square_()"
+    right = {name: solution(source, name) for name in blank(source)}
+    growth = right["growth"].replace("(c**2 +", "root(c**2 +").replace(") ** 0.5", ")")
+    kept = right["kept"].replace("(step * error) ** 2", "error.mul_(step).square_()")
+    assert growth != right["growth"] and kept != right["kept"]
     cells = {
-        "conserved": solution(source, "conserved") + "\ntheory = 0.5\ndef root(x): return x**0.5\n",
-        "kept": f"%matplotlib inline\ndef kept(error, step):\n    {in_place}",
-        "growth": solution(source, "growth").replace("(c**2 +", "root(c**2 +").replace(") ** 0.5", ")"),
-        "late": "from scipy.integrate import quad\nimport scipy.special\n" + solution(source, "late"),
-        "wait": solution(source, "wait").replace("    start, end", "    start = np.asarray(start)\n    start, end", 1),
+        "conserved": right["conserved"] + "\ntheory = 0.5\ndef root(x):\n    return x**0.5\n",
+        "growth": growth,
+        "kept": "%matplotlib inline\n" + kept,
+        "late": "import scipy.special\nfrom scipy.integrate import quad\n" + right["late"],
     }
     assert grade(answered(source, **cells)) == (most(source), {})
 
@@ -379,7 +376,8 @@ def test_a_file_without_a_name_is_refused():
 
 @ONE
 def test_deleted_doubled_and_edited_cells_do_no_harm(source):
-    submitted = answered(source, **{"late": None, "task1-value": None, "given": "import antigravity"})
+    changed = {"late": None, "task1-value": None, "given": "import antigravity"}
+    submitted = answered(source, **changed)
     for cell in submitted.cells:
         if grader.is_test(cell):
             cell.source = "print('✓')"
@@ -401,7 +399,7 @@ def test_deleted_doubled_and_edited_cells_do_no_harm(source):
 
 @pytest.fixture(scope="module")
 def home(stem, source, tmp_path_factory):
-    """Where the commands of the page on teaching have been run, from the downloads to the grades."""
+    """Where the commands of the page on teaching have been run, from downloads to grades."""
     home = tmp_path_factory.mktemp("home")
     make_coursework.write(stem, home / stem, KEY)
     student = nbformat.read(home / stem / "student" / f"{stem}.ipynb", 4)
@@ -419,12 +417,14 @@ def home(stem, source, tmp_path_factory):
         (home / "downloads" / name).parent.mkdir(parents=True, exist_ok=True)
         (home / "downloads" / name).write_text(json.dumps(notebook), "utf8")
     (home / "downloads" / f"bob_{stem}.ipynb").write_text("{not a notebook")
-    blocks = re.findall(r"```sh\n(.*?)```", (book.ROOT / "pages/teaching.md").read_text("utf8"), re.S)
+    page = (book.ROOT / "pages/teaching.md").read_text("utf8")
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.S)
     assert blocks.pop(0).startswith("make coursework KEY="), "the test writes the folder itself"
     collect, grade, finish = blocks
     log = shell(home, collect.replace("downloads\n", "downloads || true\n") + grade)
     sheet = home / stem / "autograder" / "by_hand.csv"
-    rows = list(csv.DictReader(sheet.open(encoding="utf8")))
+    with sheet.open(encoding="utf8") as file:
+        rows = list(csv.DictReader(file))
     for row in rows:
         row |= {"points": "3.5", "comment": "A limit is missing."}
     with sheet.open("w", newline="", encoding="utf8") as file:
@@ -473,27 +473,29 @@ def test_feedback_holds_the_reasons_and_no_secret(stem, source, home):
         page = html.unescape(re.sub(r"<[^>]+>", "", page.read_text("utf8")))
         assert reason in page and "reference." not in page
     assert "Blank_Student_7" in {p.name for p in (home[0] / stem / "autograder/feedback").iterdir()}
-    for cell in source.cells:
-        for region in REGION.finditer(cell.source):
-            if region["kind"] == "HIDDEN TESTS" or grader.name(cell) == "late":
-                assert not [x for x in region["text"].splitlines() if len(x) > 30 and x in page]
+    lines = {line for line in secrets(source, "HIDDEN TESTS") if len(line) > 30}
+    assert lines and not [line for line in lines if line in page]
+
+
+def secrets(source, kind):
+    """The lines of the regions of a kind that stand nowhere outside of such regions."""
+    text = "\n".join(cell.source for cell in source.cells)
+    inside = [region["text"] for region in REGION.finditer(text) if region["kind"] == kind]
+    shown = {line.strip() for line in REGION.sub("", text).splitlines()}
+    return {line.strip() for region in inside for line in region.splitlines()} - shown
 
 
 @ONE
 def test_nothing_secret_reaches_the_students(stem, source, home):
-    given = nbformat.read(home[0] / stem / "student" / f"{stem}.ipynb", 4)
+    student = nbformat.read(home[0] / stem / "student" / f"{stem}.ipynb", 4)
     solved = nbformat.read(home[0] / stem / "solution" / f"{stem}.ipynb", 4)
-    regions = [region for cell in source.cells for region in REGION.finditer(cell.source)]
-    assert {region["kind"] for region in regions} == {"SOLUTION", "HIDDEN TESTS", "MARK SCHEME"}
-    shown = REGION.sub("", "\n".join(cell.source for cell in source.cells)).splitlines()
-    for notebook, kinds in [(given, ("SOLUTION", "HIDDEN", "MARK")), (solved, ("HIDDEN",))]:
+    kinds = ("SOLUTION", "HIDDEN TESTS", "MARK SCHEME")
+    for notebook, hidden in [(student, kinds), (solved, kinds[1:2])]:
         lines = {line.strip() for cell in notebook.cells for line in cell.source.splitlines()}
-        for region in regions:
-            secret = {line.strip() for line in region["text"].splitlines()}
-            secret -= {line.strip() for line in shown}
-            assert not region["kind"].startswith(kinds) or (secret and not secret & lines)
+        for kind in hidden:
+            assert secrets(source, kind) and not secrets(source, kind) & lines
     for word in ("BEGIN", "END", "HIDDEN", "MARK SCHEME", "reference.", KEY):
-        assert word not in str(given)
+        assert word not in str(student)
     assert [path.name for path in (home[0] / stem / "student").iterdir()] == [f"{stem}.ipynb"]
 
 

@@ -3,7 +3,8 @@
 usage: python -m tools.make_coursework [KEY]
 
 KEY is an instructor's secret. It draws the numbers that the head of the assignment lists, and
-``{{name}}`` in text and code stands for the one of that name. Without it they are those of self-study.
+``{{name}}`` in text and code stands for the one of that name. Without a key, they are those of
+self-study.
 
 A cell of an assignment names itself by its nbgrader `grade_id`, and an answer is named after what
 it defines. `points` make a cell a test of the answer before it, `locked` a given cell, and `manual`
