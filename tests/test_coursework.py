@@ -188,9 +188,12 @@ def test_headings_rubric_and_tests_give_the_same_points(text, source):
 
 
 def test_what_is_graded_by_hand_has_a_rubric_for_its_points(source):
+    """It stands in the cell before: in its own, nbgrader takes every answer for a written one."""
     for cell in by_hand(source):
-        rows = re.findall(r"^\| (\d+) \|", cell.source.split("BEGIN MARK SCHEME")[1], re.M)
+        before = source.cells[source.cells.index(cell) - 1].source
+        rows = re.findall(r"^\| (\d+) \|", before.split("**By hand.**")[1], re.M)
         assert sum(map(int, rows)) == cell.metadata.nbgrader.points
+        assert "MARK SCHEME" not in cell.source
 
 
 def test_every_number_depends_on_the_key(stem):
@@ -343,10 +346,28 @@ def test_an_answer_sees_no_files_processes_or_network(attempt, worker, tmp_path)
 
 @ONE
 def test_an_answer_does_not_know_where_it_is_graded(worker):
-    answer = "import os\ndef answer(): return os.getcwd() + str(sorted(os.environ))"
+    answer = "import os, sys\ndef answer(): return str([os.getcwd(), sys.orig_argv, *os.environ])"
     job = {"name": "answer", "answer": answer, "earlier": [], "around": []}
     known = worker.call(job, (), {}, 5.0)
-    assert known.startswith("/[") and "PWD" not in known and "PYTHONPATH" not in known
+    assert known.startswith("['/',") and "PWD" not in known and "PYTHONPATH" not in known
+    assert "kit" not in known and "grader" not in known
+
+
+@ONE
+def test_what_an_answer_returns_is_read_and_never_executed(worker, tmp_path):
+    path = tmp_path / "made"
+    answer = f"""
+import os
+class Order:
+    def __reduce__(self):
+        return os.mkdir, ({str(path)!r},)
+def answer():
+    return Order()
+"""
+    job = {"name": "answer", "answer": answer, "earlier": [], "around": []}
+    with pytest.raises(grader.AnswerError, match="no value came back"):
+        worker.call(job, (), {}, 5.0)
+    assert not path.exists()
 
 
 # --- from files to grades -------------------------------------------------------------------------
@@ -458,7 +479,7 @@ def test_the_page_on_teaching_leads_from_files_to_grades(stem, source, home):
     assert re.search(rf"NOT TAKEN {stem} \(3\).ipynb: whose is it", log)
     assert f"ada: in place of ada_{stem} (1).ipynb" in log.replace("all answered; ", "")
     assert "eve: the last of 2 answers to late; all answered" in log
-    assert [row["student"] for row in rows] == ["ada", "eve"]
+    assert {row["student"] for row in rows} == {"ada", "eve"}
     with (folder / stem / "autograder" / "grades.csv").open() as table:
         score = {row["student_id"]: float(row["score"]) for row in csv.DictReader(table)}
     tests = sum(most(source).values())

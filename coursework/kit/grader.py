@@ -29,6 +29,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 import toymodels
 
 HERE = Path(__file__).resolve().parent
+WORKER = (HERE / "worker.py").read_text("utf8")
 SECONDS = 10.0  # of one test; an answer that takes longer is not called again
 TOO_LONG = "the answer took too long"
 LARGEST = 2**28  # bytes that an answer may return
@@ -48,7 +49,7 @@ class Worker:
         folder = Path(toymodels.__file__).resolve().parents[1]
         keep = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
         self.process = subprocess.Popen(
-            [sys.executable, "-I", str(HERE / "worker.py"), str(folder)],
+            [sys.executable, "-I", "-c", WORKER, str(folder)],  # so that it does not know a path
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd="/",

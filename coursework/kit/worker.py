@@ -1,6 +1,6 @@
 """Runs the answers of a student, each in a process of its own that sees nothing else.
 
-usage (by ``grader.py``): python -I worker.py FOLDER     FOLDER holds the package toymodels
+``grader.py`` starts it as python -I -c ... FOLDER, where FOLDER holds the package toymodels.
 
 Each process is a fork of this one, in which only the given cells have run. It gets the reference
 solutions of earlier answers and one answer of the student. Tests, expected values and later
