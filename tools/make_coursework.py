@@ -94,7 +94,7 @@ def convert(stem: str, key: str = PUBLIC) -> NotebookNode:
     """The assignment with solutions, hidden tests and rubric, as nbgrader wants it."""
     text = Page(f"coursework/{stem}", labels.collect(), labels.titles())
     given = {"nbgrader": {"locked": True}}
-    install = make_notebooks.INSTALL.format(repository=book.repository(), branch=book.branch())
+    install = make_notebooks.INSTALL.format(source=book.package_source())
     helpers = (SOURCES / "first_cell.py").read_text("utf8").rstrip()
     cells = [new_code_cell(install, metadata=given)]
     for cell in book.parse(draw(stem, key), SOURCES / f"{stem}.md").cells:

@@ -30,8 +30,10 @@ import toymodels
 
 HERE = Path(__file__).resolve().parent
 WORKER = (HERE / "worker.py").read_text("utf8")
-SECONDS = 10.0  # of one test; an answer that takes longer is not called again
+SECONDS = 10.0  # of the processor, for one call; an answer that takes longer is not called again
+PATIENCE = 60.0  # seconds on the clock, for an answer that sleeps
 TOO_LONG = "the answer took too long"
+ENDED = "the answer ended its process, or took too much memory"
 LARGEST = 2**28  # bytes that an answer may return
 
 
@@ -57,8 +59,9 @@ class Worker:
             start_new_session=True,
         )
         self.job = None  # of the answer that is defined now
-        self._send(pickle.dumps(self.given))
-        self._receive(12 * SECONDS)  # until everything is imported
+        self.token = os.urandom(16)  # asks for a new process
+        self._send(pickle.dumps((self.token, self.given)))
+        self._receive(10 * PATIENCE)  # until everything is imported
         return self
 
     def __exit__(self, *_) -> None:
@@ -68,29 +71,30 @@ class Worker:
     def define(self, job: dict) -> object:
         """Define one answer in a process of its own: its value, or None if it is callable."""
         if self.job is not None:
-            self._ask(b"", SECONDS)
-        self.process.stdin.write(b"+")
+            self._ask(b"")
+        self.process.stdin.write(self.token)
         self.job = job
-        return self._ask(pickle.dumps(job), SECONDS)
+        return self._ask(pickle.dumps({**job, "seconds": SECONDS}))
 
-    def call(self, job: dict, arguments: tuple, keywords: dict, seconds: float) -> object:
+    def call(self, job: dict, arguments: tuple, keywords: dict) -> object:
         """Call the answer ``job`` defines, in a new process if it ended the last one."""
         if self.job is not job:
             self.define(job)
-        return self._ask(cloudpickle.dumps((arguments, keywords)), seconds)
+        return self._ask(cloudpickle.dumps((arguments, keywords)))
 
-    def _ask(self, order: bytes, seconds: float) -> object:
+    def _ask(self, order: bytes) -> object:
         try:
             self._send(order)
-            kind, value = self._receive(seconds)
-            if kind == "ended" and order:
-                raise EOFError("the answer ended its process, or took too much memory")
+            kind, value = self._receive(PATIENCE)
         except Exception as error:  # too late, no reply at all, or none that can be read
             self.__exit__()
             self.__enter__()
             late = isinstance(error, TimeoutError)
             raise AnswerError(TOO_LONG if late else f"no value came back: {error}") from None
-        if kind == "error":
+        if kind in ("ended", "late"):
+            self.job = None
+            value = TOO_LONG if kind == "late" else ENDED
+        if kind != "value" and order:
             raise AnswerError(value)
         return value
 
@@ -145,7 +149,7 @@ def grade(source: NotebookNode, submitted: NotebookNode, worker: Worker | None =
 
 def run(worker: Worker, job: dict, tests: dict[str, str], known: dict) -> dict:
     """The outputs of the tests of one answer. The first that takes too long is the last called."""
-    failure, until = "", 0.0
+    failure = ""
     try:
         value = worker.define(job)
     except AnswerError as error:
@@ -154,14 +158,14 @@ def run(worker: Worker, job: dict, tests: dict[str, str], known: dict) -> dict:
     def answer(*arguments, **keywords):
         nonlocal failure
         try:
-            return worker.call(job, arguments, keywords, until - time.monotonic())
+            return worker.call(job, arguments, keywords)
         except AnswerError as error:
             failure = TOO_LONG if str(error) == TOO_LONG else ""
             raise
 
     outputs = {}
     for test, code in tests.items():
-        printed, until = io.StringIO(), time.monotonic() + SECONDS
+        printed = io.StringIO()
         space = {**known, job["name"]: answer if failure or value is None else value}
         try:
             if failure:
