@@ -11,6 +11,7 @@ it defines. `points` make a cell a test of the answer before it, `locked` a give
 a text that is graded by hand. In a hidden test, `reference.name` is the right `name`.
 """
 
+import functools
 import os
 import random
 import re
@@ -64,6 +65,12 @@ c.GenerateFeedback.preprocessors = [
 """
 
 
+@functools.cache
+def chapters() -> tuple[dict, dict]:
+    """What the chapters label, and their titles."""
+    return labels.collect(), labels.titles()
+
+
 def stems() -> list[str]:
     return sorted(path.stem for path in SOURCES.glob("*.md"))
 
@@ -92,7 +99,7 @@ def draw(stem: str, key: str) -> str:
 
 def convert(stem: str, key: str = PUBLIC) -> NotebookNode:
     """The assignment with solutions, hidden tests and rubric, as nbgrader wants it."""
-    text = Page(f"coursework/{stem}", labels.collect(), labels.titles())
+    text = Page(f"coursework/{stem}", *chapters())
     given = {"nbgrader": {"locked": True}}
     install = make_notebooks.INSTALL.format(source=book.package_source())
     helpers = (SOURCES / "first_cell.py").read_text("utf8").rstrip()
