@@ -287,14 +287,13 @@ def _many_layers(model: DeepLinear, time: Tensor) -> Tensor:
     tiny start nor a long time after the rise does; u itself would make the equation stiff.
     """
     s, depth = model.target.double(), model.depth
-    distance = s / model.per_mode("start") - 1  # negative for a start above the target
+    ratio, speed = s / model.per_mode("start"), depth * s ** (2 - 2 / depth)
 
     def share(y: Tensor) -> Tensor:
-        return 1 / (1 + distance * torch.exp(-y))
+        return 1 / (ratio * torch.exp(-y) - torch.expm1(-y))  # at y = 0 the start to all digits
 
-    speed = depth * s ** (2 - 2 / depth)
     y = solve(lambda t, y: speed * share(y) ** (1 - 2 / depth), torch.zeros_like(s), time)
-    return s[..., None, :] / (1 + distance[..., None, :] * torch.exp(-y))
+    return (s * share(y.movedim(-2, 0))).movedim(0, -2)
 
 
 def _clock(v: Tensor, depth: int) -> Tensor:
