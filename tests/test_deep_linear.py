@@ -25,6 +25,7 @@ from toymodels.numerics import first_passage
 from toymodels.numerics.integrate import solve
 
 TARGET = torch.tensor([[3.0, 2.0, 1.0], [4.0, 1.5, 0.5]], dtype=torch.float64)
+KINDS = (torch.float32, torch.float64)
 TIME = torch.linspace(0, 6, 50, dtype=torch.float64)
 IMBALANCE = torch.tensor([0.3, 0.0, 2.0], dtype=torch.float64).expand(2, 3)
 
@@ -301,6 +302,10 @@ def test_starts_may_be_tiny():
     single = DeepLinear(torch.ones(1), 1e-24)
     assert half_time(single).dtype == torch.float32
     assert half_time(single).item() == pytest.approx(27.631021, rel=1e-7)
+    for depth in (1, 2, 3):  # float64 inside: a wait that is almost nothing keeps its digits
+        short = (DeepLinear(torch.ones(1, dtype=x), 0.4999, depth) for x in KINDS)
+        single, double = (half_time(model).item() for model in short)
+        assert single == pytest.approx(double, rel=1e-6)
     deep = half_time(DeepLinear([1.0], 1e-90, depth=3)).item()
     assert deep == pytest.approx(1e30, rel=1e-9)
 
