@@ -20,9 +20,6 @@ from _ext.numerals import Numeral, marked, numerals, plain, stated
 ROOT = Path(__file__).parents[1]
 UNCONVERTED = [
     "data_separation",
-    "mean_field",
-    "signal_propagation",
-    "spring_block",
     "tower",
     "tree",
 ]

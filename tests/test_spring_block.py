@@ -348,3 +348,51 @@ def test_white_noise_needs_a_step():
         theory(SpringBlock(3, noise=0.1), times(1.0), order=2)
     with pytest.raises(ValueError, match="order must be 1"):
         theory(SpringBlock(3), times(1.0), order=0)
+
+
+# ---- what people type ----------------------------------------------------------------------------
+
+
+def test_whole_numbers_and_lists_are_taken():
+    """A chain that is pulled to 1 with the friction 0.1 rests at 0.1, 0.3, 0.6."""
+    for pull in (torch.tensor(1), 1, [1], torch.tensor([1])):
+        model = SpringBlock(3, pull=pull, friction_right=0.1)
+        late = theory(model, [0, 50]).position[..., 1, :].reshape(3)
+        torch.testing.assert_close(late, times(0.1, 0.3, 0.6), rtol=0, atol=1e-8)
+        torch.testing.assert_close(resting(model).reshape(3), times(0.1, 0.3, 0.6))
+    seen = experiment(model, [50], seed=0, members=1, step=0.1).position[..., 0, :].reshape(3)
+    torch.testing.assert_close(seen, times(0.1, 0.3, 0.6), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e30])
+def test_chains_of_any_scale_are_the_same_chain(scale):
+    forces = {"friction_right": 0.1, "friction_left": 0.1, "noise": 0.2}
+    large = SpringBlock(3, pull=scale, **{name: scale * f for name, f in forces.items()})
+    late = theory(large, times(100.0)).position[0] / scale
+    torch.testing.assert_close(late, times(0.25, 0.5, 0.75), rtol=0, atol=1e-6)
+    heavy = theory(large, times(100.0), order=2, step=0.1).position[0] / scale
+    torch.testing.assert_close(heavy, times(0.25, 0.5, 0.75), rtol=0, atol=1e-6)
+
+
+def test_theory_follows_a_chain_long_after_it_has_rested():
+    """Explicit steps would need a million of them."""
+    at = times(1e2, 1e5, 1e7)
+    silent = theory(SpringBlock(7, friction_right=0.1), at)
+    rest = resting(SpringBlock(7, friction_right=0.1))
+    torch.testing.assert_close(silent.position, rest.expand(3, 7), rtol=0, atol=1e-6)
+    shaken = SpringBlock(7, friction_right=0.1, friction_left=0.15, noise=0.05)
+    torch.testing.assert_close(
+        theory(shaken, at).position[-1], stationary(shaken), rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_float32_gives_what_float64_gives(noise):
+    friction = torch.tensor([0.1, 0.2])
+    narrow = SpringBlock(3, friction_right=friction, noise=noise)
+    wide = SpringBlock(3, friction_right=friction.double(), noise=noise)
+    found = theory(narrow, torch.tensor([0.0, 50.0])).position
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(
+        found.double(), theory(wide, times(0, 50)).position, rtol=0, atol=1e-6
+    )

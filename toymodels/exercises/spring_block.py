@@ -99,5 +99,4 @@ shots = Exercise(
             brentq(lambda w: math.exp(w - 2) + w + 1 - math.exp(w), -1, -1e-9)
         ),
     },
-    within=5e-3,
 )
