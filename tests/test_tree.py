@@ -43,7 +43,7 @@ def grown(parent, target, start):
     target = torch.as_tensor(target, dtype=torch.float64)
     start = torch.as_tensor(start, dtype=torch.float64)[..., None]
     readout = start * (target != 0)
-    return Tree(parent, target, readout, balanced(parent, readout))
+    return Tree(parent, target, readout, balanced(readout, parent))
 
 
 def cube(coordinates):
@@ -52,7 +52,7 @@ def cube(coordinates):
     return 1.0 - 2.0 * (index & 1).double()
 
 
-def path_products(parent, edge):
+def path_products(edge, parent):
     """By the definition, node by node."""
     found = []
     for node, above in enumerate(parent):
@@ -61,8 +61,8 @@ def path_products(parent, edge):
 
 
 def test_path_products_of_signs_and_zeros():
-    torch.testing.assert_close(products(BRANCHED, EDGE), path_products(BRANCHED, EDGE))
-    torch.testing.assert_close(products(chain(3), EDGE[:3]), EDGE[:3].cumprod(-1))
+    torch.testing.assert_close(products(EDGE, BRANCHED), path_products(EDGE, BRANCHED))
+    torch.testing.assert_close(products(EDGE[:3], chain(3)), EDGE[:3].cumprod(-1))
 
 
 def test_the_trees_have_the_shape_that_they_name():
@@ -72,7 +72,7 @@ def test_the_trees_have_the_shape_that_they_name():
 
 
 def test_coordinates_on_the_edges_make_orthonormal_monomials():
-    phi = products(BRANCHED, cube(7))
+    phi = products(cube(7), BRANCHED)
     torch.testing.assert_close(phi.mT @ phi / 128, torch.eye(7, dtype=torch.float64))
     x = cube(7)
     torch.testing.assert_close(phi[:, 5], x[:, 0] * x[:, 2] * x[:, 5])
@@ -83,7 +83,7 @@ def test_theory_descends_the_loss_of_its_definition():
     h = 1e-4
     before, now, after = (theory(MODEL, TIME + h * (k + 1)) for k in (-1, 0, 1))
     leaves = [now.readout.clone().requires_grad_(), now.edge.clone().requires_grad_()]
-    c = leaves[0] * path_products(BRANCHED, leaves[1])
+    c = leaves[0] * path_products(leaves[1], BRANCHED)
     torch.testing.assert_close(now.coefficient, c.detach())
     loss = 0.5 * (TARGET - c).square().sum(-1)
     torch.testing.assert_close(now.loss, loss.detach())
@@ -103,7 +103,7 @@ def test_theory_starts_at_its_start_and_arrives():
 
 def test_kirchhoff_in_the_theory():
     seen = theory(MODEL, 10 * TIME)
-    kept = invariant(BRANCHED, seen.readout, seen.edge)
+    kept = invariant(seen.readout, seen.edge, BRANCHED)
     assert (kept - kept[:1]).abs().max() < 1e-8
     assert (seen.edge - seen.edge[:1]).abs().max() > 0.1
     by_hand = [u**2 - a**2 for u, a in zip(EDGE.tolist(), READOUT.tolist(), strict=True)]
@@ -131,15 +131,15 @@ def test_kirchhoff_on_a_small_training_set_with_any_loss(loss):
         observe={"weights": lambda s: torch.stack([w[:, 0] for w in s.weights], -2)},
         **({} if loss is None else {"loss": loss}),
     ).observed["weights"]
-    kept = invariant(BRANCHED, seen[..., 0, :], seen[..., 1, :])
+    kept = invariant(seen[..., 0, :], seen[..., 1, :], BRANCHED)
     assert (kept[:, 1] - kept[:, 0]).abs().max() < 1e-8
     assert (seen[:, 1] - seen[:, 0]).abs().max() > 0.1
 
 
 def test_balanced_starts_are_balanced():
-    edge = balanced(BRANCHED, READOUT)
+    edge = balanced(READOUT, BRANCHED)
     torch.testing.assert_close(
-        invariant(BRANCHED, READOUT, edge), torch.zeros_like(edge), atol=1e-15, rtol=0
+        invariant(READOUT, edge, BRANCHED), torch.zeros_like(edge), atol=1e-15, rtol=0
     )
     assert (edge >= 0).all()
 
@@ -148,7 +148,7 @@ def test_networks_on_the_whole_cube_follow_the_theory():
     parent = (-1, 0, 0, 1)
     target = torch.tensor([[1.0, 0.7, 0.5, 0.4], [0.8, 0.0, -1.0, 0.6]], dtype=torch.float64)
     model = grown(parent, target, 0.1)
-    whole = {"seed": 0, "samples": 16, "features": products(parent, cube(4))}
+    whole = {"seed": 0, "samples": 16, "features": products(cube(4), parent)}
     seen = experiment(model, 2 * TIME, step=0.05, rule=GradientFlow, **whole)
     expected = theory(model, seen.time)
     for name in ("coefficient", "readout", "edge", "loss"):
@@ -173,7 +173,7 @@ def test_the_kernel_drives_the_coefficients():
 
 
 def test_small_changes_of_the_target_are_learned_lazily():
-    start = READOUT * products(BRANCHED, EDGE)
+    start = READOUT * products(EDGE, BRANCHED)
     kernel = tangent_kernel(MODEL)
     late = torch.tensor([4.0], dtype=torch.float64)
     wish = torch.linspace(-1, 1, 7, dtype=torch.float64)
@@ -222,7 +222,7 @@ def test_plateaus_are_where_balanced_training_ends():
     ).double()
     seen = theory(grown(BRANCHED, target, 0.2), torch.tensor([400.0]).double())
     expected = plateau(target, BRANCHED)
-    found = products(BRANCHED, seen.edge[:, 0])
+    found = products(seen.edge[:, 0], BRANCHED)
     torch.testing.assert_close(found[expected > 0], expected[expected > 0], atol=1e-5, rtol=0)
     assert (expected[:, 3] == 0).all() and (expected[1, [2, 3, 5]] == 0).all()
 
@@ -328,9 +328,9 @@ STAIRS = torch.zeros(39, dtype=torch.float64).index_fill(0, torch.tensor([0, 3, 
 
 def learn(parent, target, until=24.0, **more):
     readout = torch.full_like(target, 0.1)
-    model = Tree(parent, target, readout, balanced(parent, readout))
+    model = Tree(parent, target, readout, balanced(readout, parent))
     time = torch.linspace(0, until, 11, dtype=torch.float64)
-    settings = {"seed": 1, "samples": 16, "sets": 20, "noise": 0.3, "step": 0.04}
+    settings = {"seed": 1, "samples": 16, "members": 20, "noise": 0.3, "step": 0.04}
     return 2 * experiment(model, time, **{**settings, **more}).loss
 
 
@@ -351,11 +351,11 @@ def test_a_target_without_lower_steps_is_hard_on_the_tree_and_not_on_the_diagona
     assert on_tree > 2 * diagonal and diagonal < 0.5
 
 
-@pytest.mark.parametrize("features", [None, products(chain(3), cube(3))])
+@pytest.mark.parametrize("features", [None, products(cube(3), chain(3))])
 def test_training_sets_are_independent_and_noisy(features):
     model = grown(chain(3), [1.0, 0.5, 2.0], 1e-9)  # which knows nothing yet
     start, sets = torch.zeros(1, dtype=torch.float64), 400
-    data = {"seed": 3, "samples": 6, "sets": sets, "step": 0.1, "features": features}
+    data = {"seed": 3, "samples": 6, "members": sets, "step": 0.1, "features": features}
     noisy, clean = (2 * experiment(model, start, noise=s, **data).train_loss for s in (1.5, 0.0))
     for error, expected in ((noisy, 1 + 0.25 + 4 + 1.5**2), (clean, 1 + 0.25 + 4)):
         assert (error.mean() - expected).abs() < 4 * error.std() / sets**0.5
@@ -364,8 +364,8 @@ def test_training_sets_are_independent_and_noisy(features):
 
 def test_members_do_not_see_each_other():
     target = torch.stack([STAIRS, STAIRS.flip(0)])
-    both = learn(FOREST, target, until=4.0, sets=3)
-    alone = learn(FOREST, target[1], until=4.0, sets=2)
+    both = learn(FOREST, target, until=4.0, members=3)
+    alone = learn(FOREST, target[1], until=4.0, members=2)
     torch.testing.assert_close(both[1, :2], alone)
     assert (both[0, 0] != both[0, 1]).any()
 
@@ -373,7 +373,7 @@ def test_members_do_not_see_each_other():
 def test_dtype_and_device_follow_the_target(device):
     where = {"dtype": torch.float32, "device": device}
     start = torch.full((3,), 0.2, **where)
-    model = Tree(chain(3), torch.ones(3, **where), start, balanced(chain(3), start))
+    model = Tree(chain(3), torch.ones(3, **where), start, balanced(start, chain(3)))
     time = torch.tensor([0.0, 1.0, 2.0], device=device)
     for seen in (theory(model, time), experiment(model, time, seed=0, samples=5, step=0.1)):
         assert seen.coefficient.dtype == torch.float32
@@ -388,8 +388,9 @@ def test_dtype_and_device_follow_the_target(device):
         ({"parent": (-1, 1, 0)}, "parents come before their children"),
         ({"parent": (-2, 0, 1)}, "must be -1 or an earlier node"),
         ({"parent": ()}, "one node or more"),
-        ({"parent": chain(4)}, "one entry for each of 4 nodes"),
-        ({"edge": EDGE[:3] * float("nan")}, "edge must be finite"),
+        ({"parent": chain(4)}, "must have 4 entries along its axis .node."),
+        ({"edge": EDGE[:3] * float("nan")}, "edge must not hold NaN"),
+        ({"edge": EDGE[:3] / 0}, "edge must be finite"),
         ({"target": TARGET[:6].reshape(2, 3), "edge": torch.ones(4, 3).double()}, "fit each other"),
     ],
 )
@@ -422,9 +423,9 @@ def test_impossible_requests_are_refused():
         experiment(model, TIME, **{**data, "step": 0.0})
     with pytest.raises(ValueError, match="samples must be at least 1"):
         experiment(model, TIME, **{**data, "samples": 0})
-    with pytest.raises(ValueError, match="sets must be at least 1"):
-        experiment(model, TIME, sets=0, **data)
-    with pytest.raises(ValueError, match="strictly increasing"):
+    with pytest.raises(ValueError, match="members must be at least 1"):
+        experiment(model, TIME, members=0, **data)
+    with pytest.raises(ValueError, match="one entry per step"):
         experiment(model, TIME, **{**data, "step": 1.0})
     with pytest.raises(ValueError, match="4 rows or more and 3 columns"):
         experiment(model, TIME, features=cube(3)[:3], **data)
