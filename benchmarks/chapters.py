@@ -84,16 +84,16 @@ def of_data_separation() -> dict[str, Callable]:
     return {
         "theory": partial(data_separation.theory, model, data),
         "experiment": partial(
-            data_separation.experiment, model, data, seed=0, networks=4, record=record
+            data_separation.experiment, model, data, seed=0, members=4, record=record
         ),
     }
 
 
 def of_tree() -> dict[str, Callable]:
     parent, readout = tree.chain(4), torch.full((4,), 0.01)
-    model = tree.Tree(parent, torch.ones(4), readout, tree.balanced(parent, readout))
+    model = tree.Tree(parent, torch.ones(4), readout, tree.balanced(readout, parent))
     time = torch.linspace(0, 20, 81)
-    data = {"samples": 64, "sets": 24, "step": 0.05}
+    data = {"samples": 64, "members": 24, "step": 0.05}
     return {
         "theory": partial(tree.theory, model, time),
         "experiment": partial(tree.experiment, model, time, seed=0, **data),
@@ -103,7 +103,7 @@ def of_tree() -> dict[str, Callable]:
 def of_tower() -> dict[str, Callable]:
     model = tower.random_start(torch.ones(3), dimension=30, size=0.3, seed=0)
     time = torch.linspace(0, 7, 15)
-    knobs = {"seed": 1, "dimension": 30, "step": 0.02, "batch_size": 256, "runs": 4}
+    knobs = {"seed": 1, "dimension": 30, "step": 0.02, "batch_size": 256, "members": 4}
     return {
         "theory": partial(tower.theory, model, time),
         "experiment": partial(tower.experiment, model, time, **knobs),

@@ -89,7 +89,7 @@ def test_separation_of_two_classes_on_a_line():
 def test_features_without_any_separation_have_no_number():
     features, labels = some_features(3)
     features[1] = 0.0
-    features[2, 5] = math.nan
+    features[2, 5] = math.inf
     assert torch.isnan(separation(features, labels)).tolist() == [False, True, True]
 
 
@@ -118,7 +118,7 @@ def test_the_start_of_wide_networks_is_that_of_the_kernels():
     ends = []
     for width in (250, 500):
         model = Classifier(2, width, SLOPES)
-        ends.append(experiment(model, data, seed=0, networks=8, record=START).separation[:, :, 0])
+        ends.append(experiment(model, data, seed=0, members=8, record=START).separation[:, :, 0])
     limit = 2 * ends[1] - ends[0]
     expected = theory(Classifier(2, 7, SLOPES), data).separation
     allowed = 0.05 + 4 * limit.std(1) / 8**0.5
@@ -180,7 +180,7 @@ def test_training_is_what_pytorch_does():
     """Layers, batch norm in training and at rest, Adam, loss and accuracies, to rounding."""
     data, widths = some_data(), [8, 5, 5, 3]
     model = Classifier(2, 5, 0.2, rate=0.01)
-    seen = experiment(model, data, seed=4, networks=2, record=END)
+    seen = experiment(model, data, seed=4, members=2, record=END)
     for network in range(2):
         start = [w[network] for w in standard(widths).start(2, seed=4)]
         peer = Peer(widths, 0.2, start)
@@ -213,12 +213,12 @@ def test_training_is_what_pytorch_does():
 def test_each_cell_has_its_own_numbers_and_each_network_its_own_start():
     data = some_data()
     model = Classifier(2, 5, SLOPES[:2, None], rate=torch.tensor([1e-3, 1e-2, 3e-2]))
-    seen = experiment(model, data, seed=1, networks=2, record=END)
+    seen = experiment(model, data, seed=1, members=2, record=END)
     assert seen.separation.shape == (2, 3, 2, 2, 3)
     assert seen.test_accuracy.shape == (2, 3, 2, 2)
     assert seen.separation[0, 0, 0, 0, 1] != seen.separation[0, 0, 1, 0, 1]
     first = replace(model, slope=0.0, rate=1e-3)
-    alone = experiment(first, data, seed=1, networks=2, record=END)
+    alone = experiment(first, data, seed=1, members=2, record=END)
     torch.testing.assert_close(alone.separation, seen.separation[0, 0])
     moved = (seen.separation[..., 1, :] - seen.separation[..., 0, :]).abs().mean((0, 2, 3))
     assert moved[0] < moved[1] < moved[2]
@@ -232,7 +232,7 @@ def test_each_noise_is_the_engines(noise):
     data, widths = some_data(), [8, 5, 5, 3]
     value = 20 if noise == "batch_size" else 0.4
     model = Classifier(2, 5, 0.2, rate=0.01, **{noise: value})
-    seen = experiment(model, data, seed=4, networks=2, record=END)
+    seen = experiment(model, data, seed=4, members=2, record=END)
     weights = standard(widths).start(2, seed=4)
     weights += [torch.zeros(2, 1, w.shape[-2], dtype=w.dtype) for w in weights]
     lost = value if noise == "dropout" else 0.0
@@ -256,7 +256,7 @@ def test_each_noise_is_the_engines(noise):
         replace(model, **{noise: None if noise == "batch_size" else 0.0}),
         data,
         seed=4,
-        networks=2,
+        members=2,
         record=END,
     )
     assert (clean.separation[:, 1, 2] - seen.separation[:, 1, 2]).abs().min() > 1e-4
@@ -265,7 +265,7 @@ def test_each_noise_is_the_engines(noise):
 def test_a_diagram_is_slopes_by_values_and_sizes_share_their_starts():
     data = some_data()
     model = Classifier(2, 5, slope=SLOPES[:2], rate=0.01)
-    how = {"seed": 1, "networks": 2, "record": END}
+    how = {"seed": 1, "members": 2, "record": END}
     values = torch.tensor([0.0, 0.2, 0.5])
     seen = diagram(model, data, {"input_noise": values, "label_noise": values}, **how)
     cells = replace(model, slope=SLOPES[:2, None], input_noise=values, label_noise=values)
@@ -283,15 +283,15 @@ def test_a_diagram_is_slopes_by_values_and_sizes_share_their_starts():
 def test_held_out_samples_are_measured_with_the_moments_of_training():
     data = some_data()
     model = Classifier(2, 5, 0.2, rate=0.01)
-    seen = experiment(model, data, seed=4, networks=1, record=END)
+    seen = experiment(model, data, seed=4, members=1, record=END)
     again = replace(data, test_inputs=data.inputs, test_labels=data.labels)
-    same = experiment(model, again, seed=4, networks=1, record=END)
+    same = experiment(model, again, seed=4, members=1, record=END)
     torch.testing.assert_close(same.test_accuracy, same.train_accuracy)
     torch.testing.assert_close(same.test_separation, same.separation)
     # one sample at a time has no variance of its own
     one = replace(data, test_inputs=data.test_inputs[:1], test_labels=data.test_labels[:1])
     with pytest.raises(ValueError, match="every class"):
-        experiment(model, one, seed=4, networks=1, record=END)
+        experiment(model, one, seed=4, members=1, record=END)
     assert seen.test_accuracy[0, 1] != seen.train_accuracy[0, 1]
 
 
@@ -336,7 +336,7 @@ def test_the_stored_diagram_says_where_it_comes_from_and_can_be_made_again():
     first = Classifier(slope=origin["slope"][0], **origin["network"])
     first = replace(first, rate=origin["noise"]["rate"][0])
     record = torch.tensor([origin["steps"]])
-    again = experiment(first, clouds(), seed=origin["seed"], networks=2, record=record)
+    again = experiment(first, clouds(), seed=origin["seed"], members=2, record=record)
     then = full.curves["clusters"]["rate"]
     # single precision drifts apart by parts in a hundred over so many steps, see benchmarks
     for name, drift in {"separation": 0.1, "test_separation": 0.1, "test_accuracy": 0.03}.items():
@@ -370,6 +370,7 @@ def test_a_damaged_file_of_the_stored_diagram_is_refused(tmp_path):
         (dict(label_noise=-0.1), "label_noise"),
         (dict(slope=math.inf), "slope"),
         (dict(slope=torch.ones(2), rate=torch.ones(3)), "broadcast"),
+        (dict(batch_size=1), "batch_size must be at least 2"),
     ],
 )
 def test_wrong_numbers_are_refused(changed, message):
@@ -386,12 +387,12 @@ def test_labels_and_sizes_that_mean_nothing_are_refused():
         separation(features, empty)
     with pytest.raises(ValueError, match="samples"):
         standardized(features[0], labels.argmax(-1), samples=40)
-    with pytest.raises(ValueError, match="networks"):
-        experiment(Classifier(1, 3), some_data(), seed=0, networks=-1, record=START)
+    with pytest.raises(ValueError, match="members"):
+        experiment(Classifier(1, 3), some_data(), seed=0, members=0, record=START)
 
 
 def test_a_network_that_diverges_is_an_error():
     data = some_data()
-    broken = Data(data.inputs * math.nan, data.labels, data.test_inputs, data.test_labels)
+    broken = Data(data.inputs * 1e200, data.labels, data.test_inputs, data.test_labels)
     with pytest.raises(FloatingPointError):
-        experiment(Classifier(1, 3), broken, seed=0, networks=1, record=START)
+        experiment(Classifier(1, 3), broken, seed=0, members=1, record=START)

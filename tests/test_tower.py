@@ -6,12 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from toymodels.numerics import draws
+from toymodels.numerics import draws, first_passage
 from toymodels.tower import (
     Tower,
     embedded,
     experiment,
-    half_time,
     invariants,
     network,
     random_start,
@@ -29,7 +28,7 @@ ROUNDING = 1e-11  # sums of a few thousand terms of order one
 
 
 def start(target=BETA, dimension=9, size=0.6, **more):
-    """One random start, without the axis of the runs."""
+    """One random start, without the axis of the members."""
     model = random_start(target, dimension=dimension, size=size, seed=1, **more)
     fields = {name: getattr(model, name)[0] for name in ("target", "readout", "signal", "residual")}
     return Tower(**fields, gaussian=model.gaussian, parent=model.parent)
@@ -235,7 +234,7 @@ def test_descent_follows_the_equations_and_its_noise_is_theirs():
     time = torch.linspace(0, 4, 9).double()
     runs, quiet = 16, theory(model, time)
     far, near = (
-        experiment(model, time, seed=2, dimension=40, step=step, batch_size=size, runs=runs)
+        experiment(model, time, seed=2, dimension=40, step=step, batch_size=size, members=runs)
         for step, size in ((0.04, 8), (0.02, 64))
     )
     # the batch noise 0.2 moves R a lot, by what the equations say; a sixteenth of it a little
@@ -256,7 +255,7 @@ def test_descent_follows_the_equations_and_its_noise_is_theirs():
 def test_descent_on_normal_inputs_follows_the_equations():
     model = start(ONES, dimension=12, size=0.5, gaussian=True)
     time = torch.linspace(0, 4, 5).double()
-    seen = experiment(model, time, seed=2, dimension=12, step=0.02, batch_size=600, runs=6)
+    seen = experiment(model, time, seed=2, dimension=12, step=0.02, batch_size=600, members=6)
     expected = theory(model, time)
     error = seen.coefficient.std(0).max() / 6**0.5
     assert (seen.coefficient.mean(0) - expected.coefficient).abs().max() < 4 * error + 0.02
@@ -270,10 +269,8 @@ def test_sampled_fields_do_what_inputs_do(gaussian):
     model, runs = start(ONES, dimension=60, size=0.5, gaussian=gaussian), 24
     time = torch.linspace(0, 3, 4).double()
     knobs = {"seed": 7, "dimension": 60, "step": 0.05, "batch_size": 30}
-    real = experiment(model, time, runs=runs, **knobs)
-    fields = ("target", "readout", "signal", "residual")
-    many = replace(model, **{k: torch.stack([getattr(model, k)] * runs) for k in fields})
-    short = sampled(many, time, **knobs)
+    real = experiment(model, time, members=runs, **knobs)
+    short = sampled(model, time, members=runs, **knobs)
     for name in ("coefficient", "residual", "readout"):
         one, other = getattr(real, name), getattr(short, name)
         error = ((one.var(0) + other.var(0)) / runs).sqrt() + 1e-12
@@ -283,10 +280,15 @@ def test_sampled_fields_do_what_inputs_do(gaussian):
 
 
 def test_one_step_of_descent_is_the_gradient_of_its_batch():
-    model = random_start(BETA, dimension=30, size=0.5, seed=1, runs=2)
+    model = random_start(BETA, dimension=30, size=0.5, seed=1, members=2)
     first = embedded(model, dimension=30, seed=4)
     seen = train_from(
-        first, _runs(model), torch.tensor([0.0, 0.1]).double(), seed=5, step=0.1, batch_size=4000
+        first,
+        _one_member_each(model),
+        torch.tensor([0.0, 0.1]).double(),
+        seed=5,
+        step=0.1,
+        batch_size=4000,
     )
     moved = (seen.signal[:, 0, 1] - seen.signal[:, 0, 0]) / 0.1
     _, dM, _ = rates(model)
@@ -295,7 +297,7 @@ def test_one_step_of_descent_is_the_gradient_of_its_batch():
     assert dM.abs().max() > 2 * error
 
 
-def _runs(model):
+def _one_member_each(model):
     fields = ("target", "readout", "signal", "residual")
     return Tower(*(getattr(model, name)[:, None] for name in fields))
 
@@ -317,7 +319,7 @@ def test_upright_starts_wait_as_the_root_of_the_dimension():
         predicted = 100 * (d**0.5 - 1)
         model = upright_start(alone, 0.1 * alone, dimension=float(d), size=0.1)
         time = predicted * torch.linspace(0.98, 1.02, 41).double()
-        wait = half_time(theory(model, time), alone)[2].item()
+        wait = first_passage(time, theory(model, time).coefficient[:, 2], 0.5).item()
         assert wait == pytest.approx(predicted, rel=0.015)  # the lengths shrink by a percent
 
 
@@ -330,25 +332,15 @@ def test_upright_starts_have_their_length_and_overlap_at_every_dimension():
 
 
 def test_random_starts_have_their_length_and_typical_overlaps():
-    model = random_start(ONES, dimension=400, size=0.3, seed=0, runs=300)
+    model = random_start(ONES, dimension=400, size=0.3, seed=0, members=300)
     length = model.signal.square().sum(-1) + model.residual.diagonal(dim1=-2, dim2=-1)
     torch.testing.assert_close(length, torch.full_like(length, 0.09))
     assert (model.readout == 0.3).all()
     assert model.signal.square().mean().item() == pytest.approx(0.09 / 400, rel=0.1)
 
 
-def test_half_times_are_between_records_and_infinite_if_never():
-    model = start(torch.tensor([1.0, 0.0, 1.0]).double(), dimension=20, size=0.3)
-    coarse, fine = (theory(model, torch.linspace(0, 6, n).double()) for n in (31, 601))
-    found, exact = half_time(coarse, model.target), half_time(fine, model.target)
-    assert found[0].item() == pytest.approx(exact[0].item(), abs=0.01)
-    index = (fine.time - exact[0]).abs().argmin()
-    assert fine.coefficient[index, 0].item() == pytest.approx(0.5, abs=0.01)
-    assert torch.isinf(found[1:]).all()
-
-
 def test_a_batch_is_its_members():
-    model = random_start(BETA, dimension=20, size=0.5, seed=3, runs=3)
+    model = random_start(BETA, dimension=20, size=0.5, seed=3, members=3)
     time = torch.linspace(0, 2, 5).double()
     both = theory(model, time)
     for k in range(3):
@@ -357,10 +349,10 @@ def test_a_batch_is_its_members():
 
 
 def test_descent_takes_the_dtype_of_its_weights(device):
-    model = random_start(BETA.to(device), dimension=20, size=0.5, seed=3, runs=2)
+    model = random_start(BETA.to(device), dimension=20, size=0.5, seed=3, members=2)
     weights = [w.float() for w in embedded(model, dimension=20, seed=0)]
     time = torch.tensor([0.0, 0.1], device=device)
-    seen = train_from(weights, _runs(model), time, seed=0, step=0.05, batch_size=8)
+    seen = train_from(weights, _one_member_each(model), time, seed=0, step=0.05, batch_size=8)
     assert seen.loss.shape == (2, 1, 2) and seen.loss.device == BETA.to(device).device
     assert torch.isfinite(seen.loss).all()
 
@@ -369,7 +361,8 @@ def test_descent_takes_the_dtype_of_its_weights(device):
     ("change", "what"),
     [
         ({"signal": torch.ones(3, 2).double()}, "signal must have shape"),
-        ({"target": ONES * torch.nan}, "target must be finite"),
+        ({"target": ONES * torch.nan}, "target must not hold NaN"),
+        ({"target": ONES / 0}, "target must be finite"),
         ({"residual": torch.ones(3, 3).double().triu()}, "symmetric"),
         ({"residual": -torch.eye(3).double()}, "no negative eigenvalue"),
         ({"parent": (-1, 0)}, "parent must name 3"),
@@ -404,10 +397,15 @@ def test_impossible_requests_are_refused():
         sampled(model, time, seed=0, dimension=9, step=0.0, batch_size=8)
     with pytest.raises(ValueError, match="sorted and non-negative"):
         sampled(model, time.flip(0), seed=0, dimension=9, step=0.1, batch_size=8)
-    with pytest.raises(ValueError, match="runs must be a positive"):
-        experiment(model, time, seed=0, dimension=9, step=0.1, batch_size=8, runs=0)
-    with pytest.raises(FloatingPointError, match="finite"):
-        experiment(model, 40 * time, seed=0, dimension=9, step=4.0, batch_size=8)
+    for side in (experiment, sampled):
+        with pytest.raises(ValueError, match="one entry per step"):
+            side(model, 0.01 * time, seed=0, dimension=9, step=0.1, batch_size=8)
+        with pytest.raises(ValueError, match="batch_size must be at least 1"):
+            side(model, time, seed=0, dimension=9, step=0.1, batch_size=0)
+        with pytest.raises(FloatingPointError, match="finite"):
+            side(model, 40 * time, seed=0, dimension=9, step=4.0, batch_size=8)
+    with pytest.raises(ValueError, match="members must be at least 1"):
+        experiment(model, time, seed=0, dimension=9, step=0.1, batch_size=8, members=0)
     with pytest.raises(ValueError, match="size must be positive"):
         random_start(BETA, dimension=9, size=0.0, seed=0)
     with pytest.raises(ValueError, match="dimension must be above 1"):

@@ -60,7 +60,7 @@ def trained(samples: Data, noise: str) -> Fields:
     model = Classifier(slope=torch.tensor(SLOPES), **NETWORK)
     axes = dict.fromkeys(FIELDS.get(noise, (noise,)), torch.tensor(NOISE[noise]))
     record = torch.tensor([STEPS])
-    seen = diagram(model, samples, axes, seed=SEED, networks=NETWORKS, record=record)
+    seen = diagram(model, samples, axes, seed=SEED, members=NETWORKS, record=record)
     last = {name: getattr(seen, name).select(3, -1).numpy() for name in MEASURED}
     kinds = {name: np.float16 if "separation" in name else np.float32 for name in MEASURED}
     return {name: last[name].astype(kinds[name]) for name in MEASURED}

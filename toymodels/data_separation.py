@@ -33,6 +33,8 @@ from toymodels.networks.network import Moments, Perceptron
 from toymodels.networks.parameterization import standard
 from toymodels.networks.rules import Adam
 from toymodels.numerics import draws
+from toymodels.numerics.door import door
+from toymodels.numerics.quantity import require
 from toymodels.sweeps.store import read
 
 Number = float | int | Tensor  # a tensor holds a value for each cell of a diagram, (*batch,)
@@ -49,6 +51,7 @@ MEASURED = ("separation", "test_separation", "train_accuracy", "test_accuracy")
 STORED = Path(__file__).parent / "results" / "data_separation"
 
 
+@door
 @dataclass(frozen=True)
 class Classifier:
     """Networks and how they are trained; numbers may be tensors that broadcast to (*batch,).
@@ -68,17 +71,23 @@ class Classifier:
 
     def __post_init__(self):
         for name in ("hidden_layers", "width"):
-            if draws.whole_number(getattr(self, name), name) < 1:
-                raise ValueError(f"{name} must be at least 1, got 0: there would be no features")
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 1, got {getattr(self, name)}: no features without"
+                )
+        if self.batch_size is not None and self.batch_size < 2:
+            raise ValueError(
+                f"batch_size must be at least 2, got {self.batch_size}: a sample by itself has no "
+                "variance to normalize by"
+            )
         for (name, (least, most)), value in zip(RANGES.items(), self.numbers, strict=True):
-            bad = ~((value >= least) & (value <= most))
-            if bool(bad.any()):
-                raise ValueError(f"{name} must be from {least} to {most}, got {value[bad][0]:g}")
+            inside = (value >= least) & (value <= most)
+            require(name, value, inside, f"from {least} to {most}", "training takes no others")
 
     @property
     def numbers(self) -> list[Tensor]:
         """Slope, rate, dropout, input noise and label noise of every cell, (*batch,) each."""
-        given = [torch.as_tensor(getattr(self, name)) for name in RANGES]
+        given = [torch.as_tensor(getattr(self, name), dtype=torch.float64) for name in RANGES]
         try:
             return list(torch.broadcast_tensors(*given))
         except RuntimeError:
@@ -86,6 +95,7 @@ class Classifier:
             raise ValueError(f"numbers must broadcast to one batch, got {shapes}") from None
 
 
+@door
 @dataclass(frozen=True)
 class Data:
     """Samples to learn from and to be tested on; labels are a 1 in the column of the class."""
@@ -100,7 +110,7 @@ class Data:
 class LoadCurve:
     """Separation over layers. Theory and experiment both return this.
 
-    In an experiment *batch has the networks of a cell and the recorded steps as its last axes.
+    In an experiment the last axes of *batch are the members of a cell and the recorded steps.
     """
 
     layer: Int[Tensor, " layer"]
@@ -121,6 +131,7 @@ class LoadCurve:
         return (load[..., 0] - load[..., -1]) / (load.shape[-1] - 1)
 
 
+@door
 def within_between(
     features: Float[Tensor, "*batch sample feature"], labels: Float[Tensor, "sample class"]
 ) -> tuple[Float[Tensor, "*batch feature feature"], Float[Tensor, "*batch feature feature"]]:
@@ -128,6 +139,7 @@ def within_between(
 
     Source: He & Su (2023), arXiv:2210.17020.
     """
+    _check_labels(labels)
     share = labels.mean(-2)
     means = labels.mT @ features / labels.sum(-2)[:, None]
     apart = features - labels @ means
@@ -138,18 +150,22 @@ def within_between(
     )
 
 
+@door
 def separation(
     features: Float[Tensor, "*batch sample feature"], labels: Float[Tensor, "sample class"]
 ) -> Float[Tensor, "*batch"]:
-    """D = log tr(S_W S_B^+), through matrices of the size of the classes.
+    """D = log tr(S_W S_B^+) in float64, through matrices of the size of the classes.
 
     NaN where features are not finite or all class means agree. Raises ValueError on labels that are
     not one of the classes each, or on an empty class.
     """
-    contrast = _contrast(labels).to(features)
-    return _missing(features @ (contrast @ features).mT, contrast, labels)
+    contrast = _contrast(labels)
+    centered = features.double()  # in single precision an offset would drown the differences
+    centered = centered - centered.mean(-2, keepdim=True)
+    return _missing(centered @ (contrast @ centered).mT, contrast, labels)
 
 
+@door(origin="theory")
 def theory(model: Classifier, data: Data) -> LoadCurve:
     """Load curve of infinitely wide networks before training.
 
@@ -160,11 +176,12 @@ def theory(model: Classifier, data: Data) -> LoadCurve:
         a^2 k + b^2 (2 / pi) (sqrt(p q - k^2) + k arcsin(k / sqrt(p q))),   a, b = (1 +- alpha) / 2.
 
     The variance of a unit over samples is taken at its mean, good if no few directions of the
-    inputs dominate. Noise and rate do not enter: nothing has been learned yet.
+    inputs dominate. Noise and rate do not enter: nothing has been learned yet. In float64.
     """
-    slope = model.numbers[0].to(data.inputs)[..., None, None]
+    inputs = data.inputs.double() - data.inputs.double().mean(-2)
+    slope = model.numbers[0].to(inputs)[..., None, None]
     contrast = _contrast(data.labels)
-    kernel = (data.inputs @ data.inputs.mT).expand(*slope.shape[:-2], -1, -1)
+    kernel = (inputs @ inputs.mT).expand(*slope.shape[:-2], -1, -1)
     seen = [_missing(kernel @ contrast.mT, contrast, data.labels)]
     for _ in range(model.hidden_layers):
         kernel = _leaky(_normalized(kernel), slope)
@@ -172,33 +189,35 @@ def theory(model: Classifier, data: Data) -> LoadCurve:
     return LoadCurve(torch.arange(model.hidden_layers + 1), torch.stack(seen, -1))
 
 
+@door(origin="experiment")
 def experiment(
     model: Classifier,
     data: Data,
     *,
     seed: int,
-    networks: int,
     record: Int[Tensor, " time"],
+    members: int = 1,
 ) -> LoadCurve:
-    """Train ``networks`` networks in every cell with Adam: (*batch, network, time, layer).
+    """Train ``members`` networks in every cell with Adam: (*batch, member, time, layer).
 
     Separation is that of the training samples, which also set the normalization of the test; no
     noise and no dropout act while it is measured. ``record`` counts steps. All draws depend on
-    seed and network alone. Precision is that of the data. Raises FloatingPointError if a network
+    seed and member alone. Precision is that of the data. Raises FloatingPointError if a network
     diverges.
     """
-    draws.whole_number(networks, "networks")
+    if members < 1:
+        raise ValueError(f"members must be at least 1, got {members}")
     cells = model.numbers[0].shape
     slope, rate, dropout, input_noise, label_noise = (
-        value.to(data.inputs)[..., None].expand(*cells, networks) for value in model.numbers
+        value.to(data.inputs)[..., None].expand(*cells, members) for value in model.numbers
     )
     widths = [data.inputs.shape[-1]] + [model.width] * model.hidden_layers + [data.labels.shape[-1]]
-    members = cells.numel() * networks
-    weights = standard(widths).start(members, seed=seed, dtype=data.inputs.dtype)
-    weights += [w.new_zeros(members, 1, w.shape[-2]) for w in weights]
+    networks = cells.numel() * members
+    weights = standard(widths).start(networks, seed=seed, dtype=data.inputs.dtype)
+    weights += [w.new_zeros(networks, 1, w.shape[-2]) for w in weights]
     samples = Samples(data.inputs, data.labels, _or_zero(input_noise), _or_zero(label_noise))
     seen = train(
-        [w.reshape(*cells, networks, *w.shape[1:]) for w in weights],
+        [w.reshape(*cells, members, *w.shape[1:]) for w in weights],
         samples if model.batch_size is None else Batches(samples, model.batch_size),
         network=Perceptron(
             LeakyReLU(slope), biases=True, normalize=True, dropout=_or_zero(dropout)
@@ -214,21 +233,22 @@ def experiment(
     return LoadCurve(layer=torch.arange(model.hidden_layers + 1), **found)
 
 
+@door(origin="experiment")
 def diagram(
     model: Classifier,
     data: Data,
     noise: Mapping[str, Tensor],
     *,
     seed: int,
-    networks: int,
     record: Int[Tensor, " time"],
+    members: int = 1,
 ) -> LoadCurve:
-    """Phase diagram: ``model.slope`` (slope,) against ``noise``, (slope, value, network, ...).
+    """Phase diagram: ``model.slope`` (slope,) against ``noise``, (slope, value, member, ...).
 
     ``noise`` names fields of the model and gives each the values of one axis. A diagram is one
     stack of networks, except over ``batch_size``: a stack for each size, which share their starts.
     """
-    how = {"seed": seed, "networks": networks, "record": record}
+    how = {"seed": seed, "members": members, "record": record}
     if "batch_size" not in noise:
         return experiment(replace(model, slope=model.slope[:, None], **noise), data, **how)
     columns = [
@@ -244,9 +264,10 @@ class Stored:
     """Diagrams that took minutes, and where they come from."""
 
     origin: dict  # script, seed, date, versions, and the numbers of every axis
-    curves: dict[str, dict[str, LoadCurve]]  # by data and kind of noise, (slope, value, network)
+    curves: dict[str, dict[str, LoadCurve]]  # by data and kind of noise, (slope, value, member)
 
 
+@door(origin="experiment")
 def stored(folder: Path = STORED) -> Stored:
     """What ``tools/figures_full.py`` computed last. Raises ValueError on a damaged file."""
     origin, curves = {}, {}
@@ -260,6 +281,7 @@ def stored(folder: Path = STORED) -> Stored:
     return Stored(origin, curves)
 
 
+@door(origin="experiment")
 def clusters(
     *,
     seed: int,
@@ -274,7 +296,17 @@ def clusters(
     """Gaussian clouds of standard deviation ``spread`` around normal centers, dealt to classes.
 
     Cloud i belongs to class i modulo ``classes``. Inputs are standardized, see ``standardized``.
+    Raises ValueError on fewer than two classes or fewer clouds than classes, on no inputs and on a
+    spread that is not finite or negative.
     """
+    if not 2 <= classes <= clusters:
+        raise ValueError(
+            f"classes must be from 2 to the number of clusters, {clusters}, got {classes}"
+        )
+    if inputs < 1:
+        raise ValueError(f"inputs must be at least 1, got {inputs}")
+    if not 0 <= spread < float("inf"):
+        raise ValueError(f"spread must be finite and not negative, got {spread}")
     total = samples + test_samples
     centers = draws.normal(seed, "centers", 1, (clusters, inputs))[0]
     cloud = draws.integers(seed, "clouds", 1, (total,), high=clusters)[0]
@@ -282,18 +314,21 @@ def clusters(
     return standardized(points.to(dtype), cloud % classes, samples=samples)
 
 
+@door
 def standardized(
     points: Float[Tensor, "sample input"], label: Int[Tensor, " sample"], *, samples: int
 ) -> Data:
     """The first ``samples`` to learn from, the others to test; inputs of mean 0 and variance 1.
 
     Inputs that do not vary over the training samples are left out. Raises ValueError if none of
-    the samples is left for a test.
+    the samples is left for a test, or no input varies.
     """
     if not 1 < samples < len(points):
         raise ValueError(f"samples must be from 2 up and below {len(points)}, got {samples}")
     mean, scale = points[:samples].mean(0), points[:samples].std(0, correction=0)
     kept = scale > 0
+    if not bool(kept.any()):
+        raise ValueError("points must vary over the training samples: nothing tells them apart")
     inputs = (points - mean)[:, kept] / scale[kept]
     labels = torch.nn.functional.one_hot(label).to(inputs)
     return Data(inputs[:samples], labels[:samples], inputs[samples:], labels[samples:])
@@ -327,13 +362,18 @@ def _accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
     return (outputs.argmax(-1) == labels.argmax(-1)).to(outputs.dtype).mean(-1)
 
 
-def _contrast(labels: Tensor) -> Tensor:
-    """(class, sample): turns features into class means minus mean, times the root of the share."""
-    count = labels.sum(-2)
+def _check_labels(labels: Tensor) -> None:
     if not bool(((labels == 0) | (labels == 1)).all() & (labels.sum(-1) == 1).all()):
         raise ValueError("labels must be a 1 in the column of the class and 0 elsewhere")
-    if bool((count == 0).any()):
+    if bool((labels.sum(-2) == 0).any()):
         raise ValueError("labels must have samples of every class, got an empty one")
+
+
+def _contrast(labels: Tensor) -> Tensor:
+    """(class, sample): turns features into class means minus mean, times the root of the share."""
+    _check_labels(labels)
+    labels = labels.double()
+    count = labels.sum(-2)
     share = count / len(labels)
     return share.sqrt()[:, None] * (labels.mT / count[:, None] - 1 / len(labels))
 
@@ -344,7 +384,7 @@ def _missing(cross: Tensor, contrast: Tensor, labels: Tensor) -> Tensor:
     With the contrasts M as rows, S_B = M^T M and S_B^+ = M^T G^(+2) M for G = M M^T. So
     tr(S_W S_B^+) is the mean square of R M^T G^+, with the distances R from the class mean.
     """
-    cross, contrast, labels = cross.double(), contrast.double(), labels.double()
+    labels = labels.double()
     apart = cross - labels @ (labels.mT @ cross / labels.sum(-2)[:, None])
     gram = contrast @ cross
     lost = ~torch.isfinite(gram).all(-1).all(-1)  # eigh would stop all networks for one
@@ -364,9 +404,10 @@ def _normalized(kernel: Tensor) -> Tensor:
 
 def _leaky(kernel: Tensor, slope: Tensor) -> Tensor:
     """<f(u) f(v)> over Gaussian u, v for f(u) = a u + b |u|, as u |v| averages to 0."""
-    power = kernel.diagonal(dim1=-2, dim2=-1)
+    power = kernel.diagonal(dim1=-2, dim2=-1).clamp(min=0)
     scale = (power[..., :, None] * power[..., None, :]).sqrt()
-    cosine = (kernel / scale).clamp(-1, 1)
+    # a sample at the mean of all has no length, and no angle
+    cosine = torch.where(scale > 0, kernel / torch.where(scale > 0, scale, 1.0), 0.0).clamp(-1, 1)
     both = 2 / math.pi * scale * ((1 - cosine**2).sqrt() + cosine * cosine.asin())
     return ((1 + slope) / 2) ** 2 * kernel + ((1 - slope) / 2) ** 2 * both
 

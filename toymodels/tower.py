@@ -32,13 +32,16 @@ from toymodels.networks.data import Fresh
 from toymodels.networks.ensemble import train
 from toymodels.networks.rules import GradientDescent
 from toymodels.numerics import draws
-from toymodels.numerics.clock import check_time
+from toymodels.numerics.clock import check_time, ticks
+from toymodels.numerics.door import door
 from toymodels.numerics.integrate import solve
+from toymodels.numerics.quantity import require
 
 NUMBERS = 1 << 21  # features looked at together when a path is read off: 16 MB
 DIGITS = 56  # of the 64 bits of a random number, those that become signs
 
 
+@door
 @dataclass(frozen=True)
 class Tower:
     """A target and the order parameters at the start; leading axes are independent problems.
@@ -65,11 +68,11 @@ class Tower:
                     f"{name} must have shape {(*self.target.shape[:-1], *shape)} to go with "
                     f"{levels} levels, got {tuple(value.shape)}"
                 )
-            if not bool(torch.isfinite(value).all()):
-                raise ValueError(f"{name} must be finite, got NaN or infinity")
+            require(name, value, value == value, "finite", "weights and overlaps are numbers")
         R = self.residual
-        size = R.abs().amax((-2, -1)).clamp(min=1e-300)
-        if bool(((R - R.mT).abs().amax((-2, -1)) > 1e-9 * size).any()):
+        size = R.abs().amax((-2, -1)).clamp(min=torch.finfo(R.dtype).tiny)
+        tiny = 1e-9 if R.dtype == torch.float64 else 1e-5  # rounding of products of features
+        if bool(((R - R.mT).abs().amax((-2, -1)) > tiny * size).any()):
             raise ValueError("residual must be symmetric: it holds overlaps of vectors")
         if bool((torch.linalg.eigvalsh(R)[..., 0] < -1e-6 * size).any()):
             raise ValueError("residual must have no negative eigenvalue: it holds overlaps")
@@ -101,6 +104,7 @@ class Growth:
     residual: Float[Tensor, "*batch time level level"]
 
 
+@door(origin="theory")
 def theory(
     model: Tower,
     time: Float[Tensor, " time"],
@@ -113,28 +117,38 @@ def theory(
     Exact at every dimension for normal inputs; on the cube up to the sum of the fourth powers of
     the entries of w outside the signal, O(1/d) unless a feature sits on a few coordinates.
     ``noise`` = step * dimension / batch size adds the leading effect of descending on batches.
-    Raises ValueError on unsorted or negative times.
+    Weights are good to ``rtol``, however small they start. Raises ValueError on unsorted or
+    negative times, on negative noise and on an ``rtol`` that is not from 1e-13 to 0.1.
     """
     check_time(time)
-    levels = model.target.shape[-1]
+    _check_noise(noise)
+    if not 1e-13 <= rtol <= 0.1:
+        raise ValueError(f"rtol must be from 1e-13 to 0.1, got {rtol}: digits of float64 are few")
+    levels, exact = model.target.shape[-1], _in_double(model)
+    unit = _units(exact)
 
     def rate(_, state: Tensor) -> Tensor:
-        return _packed(*_rates(model, *_unpacked(state, levels), noise))
+        return _packed(*_rates(exact, *_unpacked(state * unit, levels), noise)) / unit
 
-    start = _packed(model.readout, model.signal, model.residual)
-    path = solve(rate, start, time, rtol=rtol, atol=1e-3 * rtol)
-    return _read_off(model, time, *_unpacked(path, levels))
+    start = _packed(exact.readout, exact.signal, exact.residual) / unit
+    path = solve(rate, start, time, rtol=rtol, atol=1e-3 * rtol) * unit[..., None, :]
+    seen = _read_off(exact, time, *_unpacked(path, levels))
+    fields = {f: getattr(seen, f).to(model.target) for f in vars(seen) if f != "time"}
+    return replace(seen, **fields)
 
 
+@door(origin="theory")
 def rates(model: Tower, *, noise: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
     """Time derivatives of readout, signal and residual at the order parameters of ``model``.
 
     With error e = f - target and q_j = -e df/dh_j they are -<e h_1 ... h_k>, <q_j s_c> and
     <q_j g_l + g_j q_l> + noise <q_j q_l>. The averages are exact: Gauss-Hermite for polynomials.
     """
+    _check_noise(noise)
     return _rates(model, model.readout, model.signal, model.residual, noise)
 
 
+@door(origin="experiment")
 def experiment(
     model: Tower,
     time: Float[Tensor, " time"],
@@ -143,20 +157,21 @@ def experiment(
     dimension: int,
     step: float,
     batch_size: int,
-    runs: int = 1,
+    members: int = 1,
 ) -> Growth:
     """Descend on fresh batches of real inputs of ``dimension`` coordinates.
 
-    Every run starts from weights in random directions that have the order parameters of ``model``
-    exactly. Records have the shape (*batch, runs, time, ...): order parameters of the weights as
-    they are, loss and coefficient of the tower that has them. ``time`` is rounded to whole steps.
+    Every member starts from weights in random directions that have the order parameters of
+    ``model`` exactly. Records have the shape (*batch, member, time, ...): order parameters of the
+    weights as they are, loss and coefficient of the tower that has them. ``time`` is rounded to
+    whole steps.
     Differs from ``theory`` by O(step), by the noise of the batches and by O(1/d).
     Raises ValueError when the dimension is below twice the levels or two times fall on one step,
     FloatingPointError on divergence.
     """
     return train_from(
-        embedded(model, dimension=dimension, seed=seed, runs=runs),
-        _for_runs(model, runs),
+        embedded(model, dimension=dimension, seed=seed, members=members),
+        _for_members(model, members),
         time,
         seed=seed,
         step=step,
@@ -164,6 +179,7 @@ def experiment(
     )
 
 
+@door(origin="experiment")
 def train_from(
     weights: Sequence[Tensor],
     model: Tower,
@@ -177,10 +193,8 @@ def train_from(
 
     Only the target, the kind of inputs and the shape of ``model`` are used.
     """
-    check_time(time)
-    if not step > 0:
-        raise ValueError(f"step must be positive, got {step}")
-    record = torch.round(time / step).long()
+    clock = ticks(time, step)
+    _check_counts(batch_size=batch_size)
     features, levels = weights[0], model.target.shape[-1]
     dimension, dtype = features.shape[-1], features.dtype
     target = model.target.to(features).expand(*features.shape[:-2], levels).reshape(-1, levels)
@@ -200,7 +214,7 @@ def train_from(
         Fresh(fresh),
         network=network(model.above),
         rule=GradientDescent(step),
-        record=record,
+        record=clock.record,
         observe={
             "features": lambda s: _overlaps(s.weights[0], levels),
             "readout": lambda s: s.weights[1][..., 0, :],
@@ -209,9 +223,10 @@ def train_from(
     ).require_finite()
     a, overlap = (seen.observed[name].to(model.target) for name in ("readout", "features"))
     signal, residual = overlap[..., :levels], overlap[..., levels:]
-    return _read_off(model, record.to(model.target) * step, a, signal, residual)
+    return _read_off(model, clock.time.to(model.target), a, signal, residual)
 
 
+@door(origin="experiment")
 def sampled(
     model: Tower,
     time: Float[Tensor, " time"],
@@ -220,6 +235,7 @@ def sampled(
     dimension: int,
     step: float,
     batch_size: int,
+    members: int = 1,
 ) -> Growth:
     """As ``experiment``, but no input is ever made: a step costs the same at every dimension.
 
@@ -228,33 +244,34 @@ def sampled(
     to be normal. The inputs orthogonal to all features enter R by their mean length, which neglects
     a part O(1/sqrt(d)) of the batch noise. Raises as ``experiment`` does.
     """
-    check_time(time)
-    if not step > 0:
-        raise ValueError(f"step must be positive, got {step}")
-    levels, batch = model.target.shape[-1], model.target.shape[:-1]
-    unseen = draws.whole_number(dimension, "dimension") - 2 * levels
-    if unseen < 0:
-        raise ValueError(f"dimension must be at least twice {levels} levels, got {dimension}")
+    clock = ticks(time, step)
+    _check_counts(batch_size=batch_size)
+    levels = model.target.shape[-1]
+    unseen = _check_dimension(dimension, levels) - 2 * levels
+    model = _for_members(model, members)
+    batch = model.target.shape[:-1]
     stream = draws.Stream(seed, batch.numel(), device=model.target.device)
     shape, rate = (batch_size, levels), step / batch_size
     a, M, R = model.readout, model.signal, model.residual
-    record, path = torch.round(time / step).long(), []
-    for now in range(int(record[-1]) + 1):
-        path += [(a, M, R)] * int((record == now).sum())
-        both = stream.normal("fields", now, (2, *shape)).to(a).reshape(*batch, 2, *shape)
-        s, xi = both.unbind(-3)
-        s = s if model.gaussian else torch.where(s > 0, 1.0, -1.0).to(s)
-        A = _root(R)
-        products, slopes = _forward_and_back(s @ M.mT + xi @ A.mT, a, model.above)
-        wanted = _forward(s, model.above) @ model.target[..., None]
-        e = products @ a[..., None] - wanted  # (*batch, sample, 1)
-        q = -e * slopes
-        a = a - rate * (e.mT @ products)[..., 0, :]
-        M = M + rate * q.mT @ s
-        A = A + rate * q.mT @ xi
-        R = A @ A.mT + rate**2 * unseen * (q.mT @ q)
+    path, done = [], 0
+    for record in clock.record.tolist():
+        for now in range(done, record):
+            both = stream.normal("fields", now, (2, *shape)).to(a).reshape(*batch, 2, *shape)
+            s, xi = both.unbind(-3)
+            s = s if model.gaussian else torch.where(s > 0, 1.0, -1.0).to(s)
+            A = _root(R)
+            products, slopes = _forward_and_back(s @ M.mT + xi @ A.mT, a, model.above)
+            wanted = _forward(s, model.above) @ model.target[..., None]
+            e = products @ a[..., None] - wanted  # (*batch, sample, 1)
+            q = -e * slopes
+            a = a - rate * (e.mT @ products)[..., 0, :]
+            M = M + rate * q.mT @ s
+            A = A + rate * q.mT @ xi
+            R = A @ A.mT + rate**2 * unseen * (q.mT @ q)
+            _check_finite_at(now, a, M, R)
+        path, done = [*path, (a, M, R)], record
     states = (torch.stack(parts, len(batch)) for parts in zip(*path, strict=True))
-    return _read_off(model, record.to(a) * step, *states)
+    return _read_off(model, clock.time.to(a), *states)
 
 
 def network(above: Sequence[int]):
@@ -267,15 +284,15 @@ def network(above: Sequence[int]):
     return outputs
 
 
-def embedded(model: Tower, *, dimension: int, seed: int, runs: int = 1) -> list[Tensor]:
-    """Features (*batch, runs, level, dimension) and readouts that ``model`` describes.
+@door(origin="experiment")
+def embedded(model: Tower, *, dimension: int, seed: int, members: int = 1) -> list[Tensor]:
+    """Features (*batch, member, level, dimension) and readouts that ``model`` describes.
 
     The signal comes first among the coordinates. Raises ValueError below twice the levels.
     """
     levels = model.target.shape[-1]
-    if draws.whole_number(dimension, "dimension") < 2 * levels:
-        raise ValueError(f"dimension must be at least twice {levels} levels, got {dimension}")
-    whole = _for_runs(model, runs)
+    _check_dimension(dimension, levels)
+    whole = _for_members(model, members)
     batch, M = whole.target.shape[:-1], whole.signal
     frame = draws.normal(seed, "frame", batch.numel(), (dimension - levels, levels)).to(M)
     frame = torch.linalg.qr(frame.reshape(*batch, dimension - levels, levels)).Q.mT
@@ -283,27 +300,32 @@ def embedded(model: Tower, *, dimension: int, seed: int, runs: int = 1) -> list[
     return [features, whole.readout[..., None, :]]
 
 
+@door(origin="experiment")
 def random_start(
     target: Float[Tensor, " level"],
     *,
     dimension: int,
     size: float,
     seed: int,
-    runs: int = 1,
+    members: int = 1,
     gaussian: bool = False,
     parent: tuple[int, ...] | None = None,
 ) -> Tower:
-    """Features of length ``size`` in random directions, readouts ``size``; (runs, level) problems.
+    """Features of length ``size`` in random directions, readouts ``size``; (member, level).
 
-    Raises ValueError on a size that is not positive: zero weights never move.
+    Raises ValueError below as many dimensions as levels, and on a size that is not positive: zero
+    weights never move.
     """
-    if not size > 0:
-        raise ValueError(f"size must be positive, got {size}: zero weights never move")
     levels = target.shape[-1]
-    w = draws.normal(seed, "features", runs, (levels, dimension)).to(target)
+    _check_counts(members=members)
+    if not 0 < size < float("inf"):
+        raise ValueError(f"size must be positive, got {size}: zero weights never move")
+    if dimension < levels:
+        raise ValueError(f"dimension must be at least {levels}, one per level, got {dimension}")
+    w = draws.normal(seed, "features", members, (levels, dimension)).to(target)
     overlap = _overlaps(size * w / w.norm(dim=-1, keepdim=True), levels)
     return Tower(
-        target.expand(runs, levels),
+        target.expand(members, levels),
         torch.full_like(overlap[..., 0], size),
         overlap[..., :levels],
         overlap[..., levels:],
@@ -312,6 +334,7 @@ def random_start(
     )
 
 
+@door
 def upright_start(
     target: Float[Tensor, "*batch level"],
     readout: Float[Tensor, "*batch level"],
@@ -334,24 +357,7 @@ def upright_start(
     return Tower(target, readout, size * share.sqrt() * one, size**2 * (1 - share) * one)
 
 
-def half_time(
-    seen: Growth, target: Float[Tensor, "*#batch level"]
-) -> Float[Tensor, "*batch level"]:
-    """When each coefficient first passes half its target, between two recorded times.
-
-    Infinite where it never does, and for a target of zero.
-    """
-    half = target[..., None, :] / 2
-    share = torch.where(half == 0, 0.0, seen.coefficient / half)  # (*batch, time, level)
-    passed = share >= 1
-    after = passed.double().argmax(-2, keepdim=True)
-    before = (after - 1).clamp(min=0)
-    late, early = share.gather(-2, after), share.gather(-2, before)
-    t1, t0 = seen.time[after], seen.time[before]
-    between = t0 + (t1 - t0) * torch.where(after > 0, (1 - early) / (late - early), 0.0)
-    return torch.where(passed.any(-2), between[..., 0, :], torch.inf)
-
-
+@door
 def invariants(seen: Growth, above: Sequence[int]) -> Float[Tensor, "*batch time level"]:
     """|w_j|^2 - a_j^2 - sum over the children of j of |w_c|^2: constant under gradient flow."""
     length = seen.signal.square().sum(-1) + seen.residual.diagonal(dim1=-2, dim2=-1)
@@ -420,6 +426,7 @@ def _points(model: Tower, *, squared: bool = False) -> tuple[Tensor, Tensor, Ten
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what is kept must serve training, too
 def _grid(levels: int, nodes: int, gaussian: bool) -> tuple[Tensor, Tensor, Tensor]:
     node, share = np.polynomial.hermite_e.hermegauss(nodes)
     share = share / share.sum()
@@ -473,15 +480,59 @@ def _unpacked(state: Tensor, levels: int) -> tuple[Tensor, Tensor, Tensor]:
     return a, M.unflatten(-1, (levels, levels)), R.unflatten(-1, (levels, levels))
 
 
-def _for_runs(model: Tower, runs: int) -> Tower:
-    """The same start once per run, on a last batch axis."""
-    if draws.whole_number(runs, "runs") < 1:
-        raise ValueError(f"runs must be a positive whole number, got {runs}")
+def _in_double(model: Tower) -> Tower:
+    parts = ("target", "readout", "signal", "residual")
+    return replace(model, **{name: getattr(model, name).double() for name in parts})
+
+
+def _units(model: Tower) -> Tensor:
+    """Sizes of all order parameters at the start, packed: weights from 1e-30 get as many digits.
+
+    Entries that are 0 by a symmetry are not, in floating numbers. So the unit is that of all
+    weights, and the residual's that of what moves it.
+    """
+    levels = model.target.shape[-1]
+    weights = torch.cat([model.readout, model.signal.flatten(-2)], -1)
+    weight = weights.abs().amax(-1, keepdim=True)
+    rest = model.residual.flatten(-2).abs().amax(-1, keepdim=True)
+    weight = torch.where(weight > 0, weight, rest.sqrt())
+    square = torch.maximum(rest, rest.sqrt() * weight)
+    own = levels + levels**2
+    parts = [x.expand(*x.shape[:-1], n) for x, n in ((weight, own), (square, levels**2))]
+    unit = torch.cat(parts, -1)
+    return torch.where(unit > 0, unit, 1.0)
+
+
+def _check_noise(noise: float) -> None:
+    if not 0 <= noise < float("inf"):
+        raise ValueError(f"noise must be finite and not negative, got {noise}")
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def _check_dimension(dimension: int, levels: int) -> int:
+    if dimension < 2 * levels:
+        raise ValueError(f"dimension must be at least twice {levels} levels, got {dimension}")
+    return dimension
+
+
+def _check_finite_at(step: int, *parts: Tensor) -> None:
+    if not all(bool(torch.isfinite(part).all()) for part in parts):
+        raise FloatingPointError(f"members left the finite numbers in step {step}: smaller steps")
+
+
+def _for_members(model: Tower, members: int) -> Tower:
+    """The same start once per member, on a last batch axis."""
+    _check_counts(members=members)
     batch = model.target.shape[:-1]
 
     def repeated(x: Tensor) -> Tensor:
         own = x.shape[len(batch) :]
-        return x.reshape(*batch, 1, *own).expand(*batch, runs, *own)
+        return x.reshape(*batch, 1, *own).expand(*batch, members, *own)
 
     names = ("target", "readout", "signal", "residual")
     return replace(model, **{name: repeated(getattr(model, name)) for name in names})
@@ -499,6 +550,7 @@ def _signs(
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def _octets(dtype: torch.dtype, device: torch.device) -> Tensor:
     """The eight signs that every octet stands for."""
     digits = (torch.arange(256)[:, None] >> torch.arange(8)) & 1

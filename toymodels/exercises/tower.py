@@ -4,8 +4,9 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
+from toymodels.numerics import first_passage
 from toymodels.page.exercise import Exercise
-from toymodels.tower import half_time, theory, upright_start
+from toymodels.tower import theory, upright_start
 
 count = Exercise(
     "order parameters of a tower of four levels",
@@ -97,7 +98,8 @@ def _halves() -> list[float]:
     readout = torch.tensor([0.0, 0.0, 0.3], dtype=torch.float64).expand(4, 3)
     model = upright_start(target, readout, dimension=100.0, size=0.3)
     time = torch.linspace(0, 115, 461, dtype=torch.float64)
-    return half_time(theory(model, time, rtol=1e-4), target)[:, 2].tolist()
+    third = theory(model, time, rtol=1e-4).coefficient[..., 2]
+    return first_passage(time, third, 0.5).tolist()
 
 
 _no_middle, _whole, _no_first, _alone = _halves()
