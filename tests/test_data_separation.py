@@ -396,3 +396,52 @@ def test_a_network_that_diverges_is_an_error():
     broken = Data(data.inputs * 1e200, data.labels, data.test_inputs, data.test_labels)
     with pytest.raises(FloatingPointError):
         experiment(Classifier(1, 3), broken, seed=0, members=1, record=START)
+
+
+def line_of(points, labels):
+    features = torch.tensor(points, dtype=torch.float64)[:, None]
+    classes = nn.functional.one_hot(torch.tensor(labels)).double()
+    return Data(features, classes, features, classes)
+
+
+def test_a_sample_at_the_mean_of_all_has_a_limit():
+    """Two layers of slope 0.2; the limit was taken with the sample a little off."""
+    at, near = (line_of([x, 1.0, -1.0, 2.0, -2.0], [0, 1, 0, 1, 0]) for x in (0.0, 1e-7))
+    found, limit = (theory(Classifier(2, 3, 0.2), data).separation for data in (at, near))
+    torch.testing.assert_close(found, limit, atol=1e-5, rtol=0)
+    assert found.tolist() == pytest.approx([-1.2378, -1.2903, -1.3205], abs=2e-4)
+
+
+def test_an_offset_does_not_drown_single_precision():
+    features, labels = some_features(1)
+    far = (features + 100.0).float()
+    torch.testing.assert_close(separation(far, labels.float()), separation(far.double(), labels))
+    exact = separation(features, labels)
+    torch.testing.assert_close(separation(far, labels.float()), exact, atol=1e-3, rtol=0)
+
+
+def test_numbers_of_a_classifier_keep_their_digits():
+    for value in Classifier(2, 3, slope=0.3, rate=[1e-3, 1e-2]).numbers:
+        assert value.dtype == torch.float64 and value.shape == (2,)
+    assert Classifier(2, 3, slope=0.3).numbers[0].item() == 0.3
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda: some_data(spread=math.nan), "spread must be a number"),
+        (lambda: some_data(spread=-1.0), "spread must be finite and not negative"),
+        (lambda: some_data(classes=-1), "classes must be from 2"),
+        (lambda: some_data(classes=7), "classes must be from 2"),
+        (lambda: some_data(inputs=0), "inputs must be at least 1"),
+        (lambda: within_between([[1.0], [2.0]], [[0.0], [0.0]]), "column of the class"),
+        (
+            lambda: standardized(torch.ones(20, 2), torch.zeros(12).long(), samples=5),
+            "label must have 20 entries along its axis .sample.",
+        ),
+        (lambda: standardized(torch.ones(20, 2), torch.zeros(20).long(), samples=5), "must vary"),
+    ],
+)
+def test_data_that_mean_nothing_are_refused(call, what):
+    with pytest.raises(ValueError, match=what):
+        call()

@@ -19,9 +19,6 @@ from _ext.numerals import Numeral, marked, numerals, plain, stated
 
 ROOT = Path(__file__).parents[1]
 UNCONVERTED = [
-    "data_separation",
-    "tower",
-    "tree",
 ]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.md"))
 MIME = "application/vnd.toymodels.claim+json"

@@ -1,6 +1,7 @@
 """Claims of chapters/tower.md, one test per claim."""
 
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -410,3 +411,67 @@ def test_impossible_requests_are_refused():
         random_start(BETA, dimension=9, size=0.0, seed=0)
     with pytest.raises(ValueError, match="dimension must be above 1"):
         upright_start(BETA, BETA, dimension=1.0, size=0.3)
+
+
+def test_theory_from_starts_of_any_size():
+    """Two numbers of size 1e-30 drive each other: a = M = 1e-30 exp(t) until they saturate."""
+    tiny = 1e-30 * torch.eye(1).double()
+    model = Tower([1.0], [1e-30], tiny, 0 * tiny)
+    seen = theory(model, torch.tensor([60.0, 69.5]).double())
+    assert seen.readout[0, 0].item() == pytest.approx(1e-30 * math.exp(60), rel=1e-6)
+    grown = 1e-60 * math.exp(2 * 69.5)
+    assert seen.coefficient[1, 0].item() == pytest.approx(grown / (1 + grown), rel=1e-6)
+
+
+def test_theory_in_single_precision_and_of_lists():
+    double = start(ONES, dimension=20, size=0.3)
+    fields = ("target", "readout", "signal", "residual")
+    single = Tower(*(getattr(double, name).float() for name in fields))
+    seen, expected = theory(single, [0.0, 5.0]), theory(double, [0.0, 5.0])
+    assert seen.coefficient.dtype == torch.float32
+    torch.testing.assert_close(seen.coefficient.double(), expected.coefficient, atol=1e-4, rtol=0)
+    typed = Tower(*(getattr(double, name).tolist() for name in fields))
+    torch.testing.assert_close(theory(typed, [0, 5]).coefficient, expected.coefficient)
+
+
+def test_every_member_has_a_frame_and_inputs_of_its_own():
+    model = start(ONES, dimension=12, size=0.5)
+    features = embedded(model, dimension=12, seed=3, members=3)[0]
+    assert (features[0] - features[1]).abs().max() > 0.05
+    knobs = {"seed": 0, "dimension": 12, "step": 0.05, "batch_size": 8, "members": 2}
+    for side in (experiment, sampled):
+        seen = side(model, [0.0, 0.05], **knobs)
+        assert (seen.readout[0, 1] != seen.readout[1, 1]).all(), side.__name__
+
+
+def test_targets_are_followed_across_chunks(monkeypatch):
+    """Every problem of a batch descends on its own target, however they are cut up."""
+    targets = torch.stack([ONES, BETA, -ONES, 2 * BETA])
+    weights = [torch.zeros(4, 3, 12).double(), torch.zeros(4, 1, 3).double()]
+    weights[0][..., :3] = torch.eye(3)
+    model = Tower(
+        targets, 0 * targets, torch.zeros(4, 3, 3).double(), torch.zeros(4, 3, 3).double()
+    )
+    monkeypatch.setattr("toymodels.networks.ensemble.chunk_size", lambda *_: 1)
+    seen = train_from(weights, model, [0.0, 0.5], seed=0, step=0.5, batch_size=4000)
+    # h_k = x_k, and a_k' is the coefficient of the target
+    torch.testing.assert_close(seen.readout[:, 1], targets / 2, atol=0.15, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda m: theory(m, [0.0, 1.0], noise=math.nan), "noise must be a number"),
+        (lambda m: theory(m, [0.0, 1.0], noise=-5.0), "noise must be finite and not negative"),
+        (lambda m: rates(m, noise=-5.0), "noise must be finite and not negative"),
+        (lambda m: theory(m, [0.0, 1.0], rtol=0.0), "rtol must be from"),
+        (
+            lambda m: random_start(ONES, dimension=2, size=0.1, seed=0),
+            "dimension must be at least 3",
+        ),
+        (lambda m: random_start(ONES, dimension=9, size=0.1, seed=0, members=0), "members must be"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(call, what):
+    with pytest.raises(ValueError, match=what):
+        call(start())

@@ -433,3 +433,88 @@ def test_impossible_requests_are_refused():
         experiment(model, TIME, features=1 + cube(3), **data)
     with pytest.raises(FloatingPointError, match="finite"):
         experiment(model, 100 * TIME, **{**data, "step": 5.0})
+
+
+@pytest.mark.parametrize("start", [1e-151, 1e-30])
+def test_half_times_from_starts_of_any_size(start):
+    """One rung alone: a = u, and c = a^2 follows the logistic curve."""
+    exact = (math.log(1 / start**2 - 1) if start > 1e-150 else -2 * math.log(start)) / 2
+    found = half_time(Tree((-1,), [1.0], [start], [start]))
+    assert found.item() == pytest.approx(exact, rel=1e-7)
+
+
+def test_whole_numbers_lists_and_arrays_are_taken_as_numbers():
+    floating = Tree([-1, 0], [1.0, 1.0], [0.1, 0.1], balanced([0.1, 0.1], [-1, 0]))
+    whole = Tree((-1, 0), torch.tensor([1, 1]), floating.readout, floating.edge)
+    assert half_time(whole).tolist() == half_time(floating).tolist()
+    assert theory(whole, [0, 5]).coefficient[1].min() > 0.5
+    assert half_time(Tree((-1,), [1], [0.1], [0.1])).item() == pytest.approx(2.2976, abs=1e-4)
+
+
+def test_single_precision_settles_and_follows():
+    for seed in range(20):
+        target = (0.2 + draws.uniform(seed, "target", 1, (6,))[0]).float()
+        torch.testing.assert_close(
+            plateau(target).double(), plateau(target.double()), rtol=1e-5, atol=0
+        )
+        assert staircase(target).dtype == torch.float32
+    small = torch.full((3,), 1e-3)
+    model = Tree(chain(3), torch.ones(3), small, balanced(small, chain(3)))
+    double = grown(chain(3), [1.0, 1.0, 1.0], 1e-3)
+    torch.testing.assert_close(half_time(model).double(), half_time(double), rtol=1e-5, atol=0)
+    late = theory(model, [8.0, 16.0]).coefficient
+    torch.testing.assert_close(
+        late.double(), theory(double, [8.0, 16.0]).coefficient, atol=1e-4, rtol=0
+    )
+
+
+def test_stiff_trees_end_where_they_must():
+    model = Tree(chain(2), [1.0, 1.0], [0.1, 0.1], [1e4, 0.1])
+    seen = theory(model, torch.tensor([0.0, 10.0]).double())
+    torch.testing.assert_close(seen.coefficient[1], torch.ones(2).double(), atol=1e-6, rtol=0)
+
+
+def test_inference_mode_leaves_nothing_behind():
+    parent = (-1, 0, 1, 2, 0)
+    with torch.inference_mode():
+        start = torch.full((5,), 0.1).double()
+        theory(Tree(parent, torch.ones(5).double(), start, balanced(start, parent)), [0.0, 1.0])
+    model = grown(parent, [1.0] * 5, 0.1)
+    assert experiment(model, [0.0, 0.2], seed=0, samples=8, step=0.1).loss.isfinite().all()
+
+
+def test_times_on_record_are_those_of_the_steps():
+    model = grown(chain(2), [1.0, 1.0], 0.1)
+    seen = experiment(model, [0.0, 0.26, 0.44], seed=0, samples=4, step=0.1)
+    assert seen.time.tolist() == pytest.approx([0.0, 0.3, 0.4], abs=1e-12)
+
+
+def test_small_offences_against_orthonormality_are_refused():
+    skewed = cube(3) @ torch.tensor([[1, 0.01, 0], [0, 1, 0], [0, 0, 1]]).double()
+    with pytest.raises(ValueError, match="orthonormal"):
+        experiment(
+            grown(chain(3), [1.0] * 3, 0.1), [0.0], seed=0, samples=8, step=0.1, features=skewed
+        )
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda: plateau([1.0, 1.0, math.nan]), "target must not hold NaN"),
+        (lambda: plateau([1.0, math.inf]), "target must be finite"),
+        (lambda: staircase([1.0, math.nan]), "target must not hold NaN"),
+        (lambda: plateau([1.0, 1.0], (-1,)), "parent must name one parent for each of 2 nodes"),
+        (lambda: regular(-1, 2), "branching must be at least 1"),
+        (lambda: regular(2, 0), "depth must be at least 1"),
+        (lambda: chain(0), "levels must be at least 1"),
+        (
+            lambda: experiment(
+                grown(chain(2), [1.0] * 2, 0.1), [0.0], seed=0, samples=4, step=0.1, noise=-1.0
+            ),
+            "noise must be finite and not negative",
+        ),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(call, what):
+    with pytest.raises(ValueError, match=what):
+        call()

@@ -303,7 +303,9 @@ def half_time(model: Tree) -> Float[Tensor, "*batch node"]:
         raise ValueError("edge must not be 0: nothing passes, and the wait may be infinite")
     if bool(((c * beta < 0) | ((beta != 0) & (c.abs() >= beta.abs() / 2))).any()):
         raise ValueError("coefficients must start between 0 and half the target, or never arrive")
-    state = torch.cat([a, u, torch.zeros_like(a[..., :1])], -1)
+    # the clock starts late, for the integrator compares steps with what is there
+    before = 1 / beta.abs().amax(-1, keepdim=True).clamp(min=ALMOST_ZERO)
+    state = torch.cat([a, u, before], -1)
     found, waiting = torch.full_like(beta, torch.inf), beta != 0
     atol = _negligible(a, u)
 
@@ -326,7 +328,7 @@ def half_time(model: Tree) -> Float[Tensor, "*batch node"]:
             found = torch.where(arrived, _crossing(shape, beta, path, share, arrived), found)
         waiting, state = waiting & ~arrived, path[..., -1, :]
         if not bool(waiting.any()):
-            return found.to(model.target)
+            return (found - before).to(model.target)
     raise RuntimeError("half-times were not reached: the start is too far from the target")
 
 
