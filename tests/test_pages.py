@@ -321,12 +321,12 @@ def test_the_way_without_make_is_the_way_of_make():
     readme, makefile = ((ROOT / file).read_text("utf8") for file in ("README.md", "Makefile"))
     way = re.search(r"^## Without make$.*?^## ", readme, re.M | re.S)[0]
     steps = [line for line in commands(way) if not line.startswith("make ")]
-    assert len(steps) == 6
+    assert len(steps) == 7
     rules = makefile.replace("$(PY)", "python").replace("$(NBVAL)", "--nbval-lax")
     rules = rules.replace(" --disable-pip-version-check", "").replace("install -q", "install")
-    for step in steps[:5]:
+    for step in steps[:6]:
         assert step in rules, step
-    assert {"tests", "notebooks"} <= set(steps[5].split())
+    assert {"tests", "notebooks"} <= set(steps[6].split())
     missing = [m for m in modules(readme) if not (ROOT / f"{m.replace('.', '/')}.py").exists()]
     assert modules(readme) and not missing
 
