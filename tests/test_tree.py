@@ -388,7 +388,7 @@ def test_dtype_and_device_follow_the_target(device):
         ({"parent": (-1, 1, 0)}, "parents come before their children"),
         ({"parent": (-2, 0, 1)}, "must be -1 or an earlier node"),
         ({"parent": ()}, "one node or more"),
-        ({"parent": chain(4)}, "must have 4 entries along its axis .node."),
+        ({"parent": chain(4)}, "parent must name one parent for each of 3 nodes, got 4"),
         ({"edge": EDGE[:3] * float("nan")}, "edge must not hold NaN"),
         ({"edge": EDGE[:3] / 0}, "edge must be finite"),
         ({"target": TARGET[:6].reshape(2, 3), "edge": torch.ones(4, 3).double()}, "fit each other"),
