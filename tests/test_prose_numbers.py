@@ -18,8 +18,7 @@ from _ext import bindings, book
 from _ext.numerals import Numeral, marked, numerals, plain, stated
 
 ROOT = Path(__file__).parents[1]
-UNCONVERTED = [
-]
+UNCONVERTED = []
 CHAPTERS = sorted((ROOT / "chapters").glob("*.md"))
 MIME = "application/vnd.toymodels.claim+json"
 EXCEPTION = re.compile(r"^% *numbers:(.*)$", re.M)
