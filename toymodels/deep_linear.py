@@ -288,12 +288,14 @@ def _many_layers(model: DeepLinear, time: Tensor) -> Tensor:
     """
     s, depth = model.target.double(), model.depth
     ratio, speed = s / model.per_mode("start"), depth * s ** (2 - 2 / depth)
+    unit = ratio.clamp(max=1)  # a start far above the target falls while y is as small as s / u0
 
-    def share(y: Tensor) -> Tensor:
+    def share(x: Tensor) -> Tensor:
+        y = unit * x
         return 1 / (ratio * torch.exp(-y) - torch.expm1(-y))  # at y = 0 the start to all digits
 
-    y = solve(lambda t, y: speed * share(y) ** (1 - 2 / depth), torch.zeros_like(s), time)
-    return (s * share(y.movedim(-2, 0))).movedim(0, -2)
+    x = solve(lambda t, x: speed / unit * share(x) ** (1 - 2 / depth), torch.zeros_like(s), time)
+    return (s * share(x.movedim(-2, 0))).movedim(0, -2)
 
 
 def _clock(v: Tensor, depth: int) -> Tensor:
