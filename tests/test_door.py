@@ -142,8 +142,8 @@ def test_all_else_is_refused_by_a_sentence(call, sentence):
 def test_what_is_missing_or_unknown_is_python_s_own_error():
     with pytest.raises(TypeError, match="'time'"):
         seen(Model([1.0]))
-    with pytest.raises(TypeError, match="'tiem'"):
-        seen(Model([1.0]), [0.0], tiem=3)
+    with pytest.raises(TypeError, match="'moment'"):
+        seen(Model([1.0]), [0.0], moment=3)
 
 
 @pytest.mark.parametrize(
