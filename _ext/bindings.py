@@ -250,7 +250,9 @@ class NumRole(MarkedRole):
             return self.typeset()
         here = self.env.app.builder.get_relative_uri(self.env.docname, LEDGER)
         uri = f"{here}#{anchor(binding.page, binding.key)}"
-        link = nodes.reference("", "", *self.typeset(), refuri=uri, internal=True)
+        # a title, since a formula alone is no name for a link
+        title = "the claim that states this number"
+        link = nodes.reference("", "", *self.typeset(), refuri=uri, internal=True, reftitle=title)
         link["classes"].append("num")
         return [link]
 
