@@ -328,12 +328,10 @@ class DeskHere:
 
 @pytest.fixture(scope="module")
 def here():
-    kept = torch.get_default_dtype()  # the chapters run in double precision
     with pytest.MonkeyPatch.context() as patch:
         for module in (command, gpu, study):
             patch.setattr(module, "Pool", Here)
         yield patch
-    torch.set_default_dtype(kept)
 
 
 @pytest.fixture(scope="module")

@@ -308,13 +308,13 @@ def test_a_finger_opens_menu_and_search_and_moves_a_slider(browser, address):
 
 
 @pytest.fixture(scope="module")
-def pdf():
+def pdf(browser, address):
     """A book of one chapter and the page that its terms lead to."""
     with pytest.MonkeyPatch.context() as patch:
         two = [book.chapters()[0], "pages/notation"]
         patch.setattr(book, "pages", lambda: two)
         file = io.BytesIO()
-        make_pdf.printed_book().write(file)
+        make_pdf.printed_book(browser, address).write(file)
         yield PdfReader(file)
 
 

@@ -7,7 +7,6 @@ import ast
 import re
 
 import pytest
-import torch
 
 from _ext import book
 from tools import myst
@@ -52,13 +51,6 @@ def steps(page: str):
             set_up = False
 
 
-@pytest.fixture
-def default_dtype():
-    before = torch.get_default_dtype()
-    yield
-    torch.set_default_dtype(before)
-
-
 def verdicts(page: str, capsys) -> dict[str, str]:
     """What the checker of each exercise with a printed solution says to it."""
     names, said = {}, {}
@@ -75,7 +67,7 @@ def verdicts(page: str, capsys) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("page", book.chapters())
-def test_a_printed_solution_is_accepted_by_its_checker(page, default_dtype, capsys):
+def test_a_printed_solution_is_accepted_by_its_checker(page, capsys):
     said = verdicts(page, capsys)
     assert said, "no solution prints code"
     refused = [f"{name}: {line}" for name, line in said.items() if not line.startswith("✓")]

@@ -149,7 +149,6 @@ def test_results_are_labelled_with_the_grid(places):
     assert here.attrs.items() >= packages().items()
     torch.set_default_dtype(torch.float64)
     alone = network(depth=3, seed=1)["run"]["overlap"]
-    torch.set_default_dtype(torch.float32)
     assert here.run_overlap.sel(depth=3, seed=1) == alone
 
 
@@ -446,11 +445,8 @@ def test_another_number_of_threads_is_other_code(tmp_path):
 def test_another_default_dtype_is_other_code(tmp_path):
     sweep(lambda x: x, {"x": [1]}, tmp_path)
     torch.set_default_dtype(torch.float64)
-    try:
-        with pytest.raises(ValueError, match="default dtype was torch.float32"):
-            sweep(lambda x: x, {"x": [1]}, tmp_path)
-    finally:
-        torch.set_default_dtype(torch.float32)
+    with pytest.raises(ValueError, match="default dtype was torch.float32"):
+        sweep(lambda x: x, {"x": [1]}, tmp_path)
 
 
 def test_a_worker_with_other_packages_is_refused(client, tmp_path, monkeypatch):

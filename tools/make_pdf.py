@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import unquote, urlsplit
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 from pypdf import PageObject, PdfReader, PdfWriter
 from pypdf.generic import Destination, DictionaryObject, Fit, NameObject, TextStringObject
 
@@ -165,15 +165,16 @@ def jump(link: DictionaryObject, sheets: list[PageObject], part: Part, anchor: s
     link[NameObject("/Dest")] = Destination(anchor, place, Fit.xyz(0, top)).dest_array
 
 
-def printed_book() -> PdfWriter:
-    """All pages of the built book, bound. FileNotFoundError without Chromium or a built book."""
-    with served(HTML) as address, chromium() as browser:
-        tab = browser.new_page(viewport=DESKTOP, color_scheme="light")
-        parts, before, wanted = {}, 0, anchors()
-        for page in book.pages():
-            parts[page] = printed(tab, f"{address}/{page}.html", wanted[page], before)
-            before += len(parts[page].reader.pages)
-        return bound(contents(tab, address, parts), parts, address)
+def printed_book(browser: Browser, address: str) -> PdfWriter:
+    """All pages of the book served at ``address``, bound. FileNotFoundError if one is missing."""
+    tab = browser.new_page(viewport=DESKTOP, color_scheme="light")
+    parts, before, wanted = {}, 0, anchors()
+    for page in book.pages():
+        parts[page] = printed(tab, f"{address}/{page}.html", wanted[page], before)
+        before += len(parts[page].reader.pages)
+    whole = bound(contents(tab, address, parts), parts, address)
+    tab.close()
+    return whole
 
 
 def link_from_landing_page(pages: int) -> None:
@@ -184,7 +185,8 @@ def link_from_landing_page(pages: int) -> None:
 
 
 def main() -> None:
-    pdf = printed_book()
+    with served(HTML) as address, chromium() as browser:
+        pdf = printed_book(browser, address)
     pdf.write(PDF)
     link_from_landing_page(len(pdf.pages))
     print(f"{PDF}: {len(pdf.pages)} pages, linked from index.html")
