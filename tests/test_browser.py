@@ -324,14 +324,10 @@ def test_the_links_of_the_pdf_lead_into_it_or_to_the_public(pdf):
     public = {urlsplit(link["/A"]["/URI"]).netloc for link in links if "/A" in link}
     assert public <= {"github.com", "doi.org"}
     jumps = [link["/Dest"] for link in links if "/Dest" in link]
-    assert len(jumps) > 20 and all(raw(jump) in number for jump in jumps)
+    assert len(jumps) > 20 and all(jump[0] in number for jump in jumps)
     top = float(pdf.pages[0].mediabox.top)
-    terms = [j for j in jumps if number[raw(j)] > len(pdf.pages) - 6 and float(j[3]) < top - 1]
+    terms = [j for j in jumps if number[j[0]] > len(pdf.pages) - 6 and float(j[3]) < top - 1]
     assert terms, "terms lead to their lines in the glossary"
-
-
-def raw(jump):
-    return jump.raw_get(0)
 
 
 def test_the_pdf_has_contents_bookmarks_and_page_numbers(pdf):

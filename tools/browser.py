@@ -4,17 +4,20 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 HTML = Path(
     os.environ.get("TOYMODELS_HTML", Path(__file__).resolve().parents[1] / "_build" / "html")
 )
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+REACHABLE = """() => [...document.querySelectorAll("main pre")].every(
+    box => box.scrollWidth <= box.clientWidth || box.tabIndex >= 0)"""
 QUIET = [  # no sandbox inside containers, and nothing that calls home
     "--no-sandbox",
     "--disable-gpu",
@@ -74,6 +77,11 @@ def visit(tab: Page, address: str) -> None:
 
 
 def unfold(tab: Page) -> None:
-    """Open all that is folded away: hidden code, hints, solutions."""
+    """Open all that is folded away: hidden code, hints, solutions.
+
+    The theme lets the keyboard reach boxes that scroll, a moment later.
+    """
     tab.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
     tab.evaluate("document.querySelectorAll('.toggle-button-hidden').forEach(b => b.click())")
+    with suppress(PlaywrightTimeout):  # then a test says which box cannot be reached
+        tab.wait_for_function(REACHABLE, timeout=5000)
