@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools import sabotage
-from tools.faults import Fault, excused, generated, listed
+from tools.faults import LISTED, Fault, excused, generated, listed
 
 ROOT = Path(__file__).resolve().parents[1]
 SPRING = '"""A spring."""\n\n\ndef force(k, x):\n    return -k * x\n'
@@ -58,20 +58,63 @@ def test_each_rule_finds_its_fault(source, fault):
 
 
 @pytest.mark.parametrize(
+    "kind, source, fault",
+    [
+        (
+            "draw",
+            'normal(seed, "a", n, (b,))',
+            '(lambda x: x[:1] + 0 * x)(normal(seed, "a", n, (b,)))',
+        ),
+        (
+            "draw",
+            's.normal("a", t, (b, c))',
+            '(lambda x: x[..., :1, :] + 0 * x)(s.normal("a", t, (b, c)))',
+        ),
+        ("draw", 's.normal("a", t, c)', 's.normal("a", 0 * (t), c)'),
+        ("draw", 'normal(k, f"a {i}", n, c)', 'normal(k, "a ", n, c)'),
+        (
+            "draw",
+            'normal(k, "a", n) + uniform(k, "b", n)',
+            'normal(k, "b", n) + uniform(k, "b", n)',
+        ),
+        ("draw", "start(model, seed=seed)", "start(model, seed=0)"),
+        ("draw", "f(first=first)", "f(first=0)"),
+        ("count", "a / (n - 1)", "a / (n)"),
+        ("count", "a.std(-1)", "a.std(-1, correction=0)"),
+        ("count", "a.mean(-1)", "(lambda x: x.sum(-1) / (x.shape[-1] - 1))(a)"),
+        ("record", "a[:n]", "a[:n - 1]"),
+        ("record", "a[n:]", "a[n + 1:]"),
+        ("record", "a.argmax(-1)", "(a.argmax(-1) - 1)"),
+        ("record", "round(a / b)", "(a / b)"),
+        ("record", "(a / b).round()", "(a / b)"),
+        ("record", "f(clock.time)", "f(time)"),
+        ("tolerance", "a < 1e-9", "a < 1e-06"),
+        ("tolerance", "def f(*, nodes=300): ...", "def f(*, nodes=30): ..."),
+        ("tolerance", "NODES = 48", "NODES = 4"),
+        ("tolerance", "a < 4 * finfo.eps", "a < 4 * (1000 * finfo.eps)"),
+        ("bar", "standard_error(a, -1)", "2 * (standard_error(a, -1))"),
+        ("bar", "Estimate(a, b, n)", "Estimate(a, 0.5 * (b), n)"),
+        ("bar", "f(error=a + b)", "f(error=2 * (a + b))"),
+    ],
+)
+def test_each_rule_finds_its_subtle_fault(kind, source, fault):
+    assert (kind, fault) in [(found.kind, found.after) for found in generated("m", source)]
+
+
+@pytest.mark.parametrize(
     "source",
     [
         '"""a + b, 2 * c"""',
         "def f(a: int | None) -> int | None: ...",
         'a = f"{b + 2}"',
         "a = isinstance(b, int | float)",
-        "a = x <= 1e-9",
-        "a = x <= (4 * finfo.eps)",
+        "a = x <= 1e-200",
         "a = zip(b, c, strict=True)",
         'a = Exercise("b", inputs=[(2.0, c / d)])',
         "Number = int | float",
     ],
 )
-def test_text_types_and_tolerances_are_left_alone(source):
+def test_text_types_and_guards_are_left_alone(source):
     assert not [f for f in generated("m", source) if f.after != source.replace("<=", ">=")]
 
 
@@ -87,6 +130,11 @@ def test_the_list_of_faults_fits_the_package(module):
     excused(module, faults)
     assert faults and all(fault.source != source for fault in faults)
     assert (ROOT / sabotage.test_file(module)).exists()
+
+
+def test_every_list_of_faults_belongs_to_a_module():
+    lists = {path.relative_to(LISTED).with_suffix(".py") for path in LISTED.rglob("*.toml")}
+    assert lists and not [name for name in lists if not (ROOT / "toymodels" / name).exists()]
 
 
 def test_a_sample_is_even_and_depends_on_the_seed():

@@ -1,12 +1,14 @@
 """Plant faults in the package, one at a time, and list those that no test and no claim notices.
 
-usage: python -m tools.sabotage [MODULE ...] [--sample N] [--seed S] [--jobs N] [--tests-only]
+usage: python -m tools.sabotage [MODULE ...] [--kind KIND ...] [--sample N] [--seed S] [--jobs N]
+                                [--tests-only]
 
 MODULE is a path below the package without its ending: deep_linear, numerics/draws; all if none is
-named. Each fault stands in a temporary copy of the checkout, where the tests of that module run
-until one fails; if none does, the code of the chapter with the same name follows. Whatever the
-computer then does wrong counts as noticed: a test that fails, a claim, a crash, a program that
-does not end. ``faults.toml`` adds faults by hand, and excuses those that change nothing.
+named. KIND is one of those that ``faults`` describes; all unless given. Each fault stands in a
+temporary copy of the checkout, where the tests of that module run until one fails; if none does,
+the code of the chapter with the same name follows. Whatever the computer then does wrong counts as
+noticed: a test that fails, a claim, a crash, a program that does not end. The folder ``faults``
+holds a list per module, which adds faults by hand and excuses those that change nothing.
 
 The report is ``_build/sabotage.txt``. Exit status 1 means that a fault survived without excuse.
 """
@@ -21,7 +23,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tools.faults import LISTED, Fault, excused, generated, listed
+from tools.faults import KINDS, Fault, entries, excused, generated, listed
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "_build" / "sabotage.txt"
@@ -224,18 +225,16 @@ def _end(process) -> None:
 
 def modules(root: Path = ROOT) -> list[str]:
     """Every module of the package that holds code and is not excused from tests."""
-    untested = tomllib.loads(LISTED.read_text("utf8"))["untested"]
     package = root / "toymodels"
     paths = sorted(package.rglob("*.py"), key=lambda path: (-len(path.parts), path))
     names = [str(p.relative_to(package).with_suffix("")) for p in paths if p.name != "__init__.py"]
-    return [name for name in names if name not in untested]
+    return [name for name in names if "untested" not in entries(name)]
 
 
 def test_file(module: str) -> str:
-    """The tests of a module: tests/test_<stem>.py unless ``faults.toml`` names another."""
-    elsewhere = tomllib.loads(LISTED.read_text("utf8"))["tests"]
+    """The tests of a module: tests/test_<stem>.py unless its list of faults names another."""
     own = "exercises" if module.startswith("exercises/") else Path(module).name
-    return f"tests/{elsewhere.get(module, 'test_' + own)}.py"
+    return f"tests/{entries(module).get('tests', 'test_' + own)}.py"
 
 
 def chosen(faults: list[list[Fault]], sample: int | None, seed: int) -> list[Fault]:
@@ -243,7 +242,7 @@ def chosen(faults: list[list[Fault]], sample: int | None, seed: int) -> list[Fau
     if sample is None:
         return [fault for some in faults for fault in some]
     shuffled = [
-        random.Random(f"{seed} {some[0].module}").sample(some, len(some)) for some in faults
+        random.Random(f"{seed} {some[0].module}").sample(some, len(some)) for some in faults if some
     ]
     turns = [fault for turn in zip_longest(*shuffled) for fault in turn if fault]
     return sorted(turns[:sample], key=lambda fault: (fault.module, fault.line))
@@ -257,7 +256,7 @@ def main(argv: list[str]) -> int:
             source = bench.source(module)
             found = listed(module, source) + generated(module, source)
             reasons |= excused(module, found)
-            faults.append(found)
+            faults.append([f for f in found if not options.kind or f.kind in options.kind])
         planted = [f for f in chosen(faults, options.sample, options.seed) if f not in reasons]
         suites, red = _suites(bench, pool, list(dict.fromkeys(fault.module for fault in planted)))
         planted = [fault for fault in planted if fault.module in suites]
@@ -286,6 +285,7 @@ def _suites(bench: Bench, pool: ThreadPoolExecutor, names: list[str]):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sabotage", description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="deep_linear, numerics/draws")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="these kinds of faults only")
     parser.add_argument("--sample", type=int, help="plant only so many faults")
     parser.add_argument("--seed", type=int, default=0, help="which sample")
     parser.add_argument("--jobs", type=int, default=2, help="trials at a time")
@@ -299,10 +299,10 @@ def _report(noticed: dict[Fault, str | None], reasons: dict[Fault, str], red: li
     lines += [f"{fault}\n    changes nothing: {why}" for fault, why in reasons.items()]
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text("\n".join(lines) + "\n", "utf8")
-    planted = Counter(fault.module for fault in noticed)
-    lost = Counter(fault.module for fault in survivors)
-    for module, number in planted.items():
-        print(f"{module:28} {number:5} faults, {lost[module]:3} survived")
+    planted = Counter((fault.module, fault.kind) for fault in noticed)
+    lost = Counter((fault.module, fault.kind) for fault in survivors)
+    for (module, kind), number in planted.items():
+        print(f"{module:28} {kind:10} {number:5} faults, {lost[module, kind]:3} survived")
     for fault in survivors:
         print(f"SURVIVED  {fault}")
     print(*red, sep="\n", end="\n" if red else "")
