@@ -1,4 +1,4 @@
-"""Directive `chapter-card`: how to run a chapter, what it costs and what it needs."""
+"""Directive `chapter-card`: how to run a chapter, what it costs, what it needs, its symbols."""
 
 import html
 
@@ -6,7 +6,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
-from . import book, execution
+from . import book, execution, notation
 
 CARD = """<div class="chapter-card" role="group" aria-label="Run this chapter">
 <p class="chapter-card-links">
@@ -44,7 +44,7 @@ class ChapterCard(SphinxDirective):
             gpu=html.escape(self.options["gpu"]),
             needs=html.escape(self.options["needs"]),
         )
-        return [nodes.raw("", card, format="html")]
+        return [nodes.raw("", card, format="html"), *notation.fold(self)]
 
 
 def setup(app):

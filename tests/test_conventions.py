@@ -53,6 +53,7 @@ def test_a_model_has_all_its_rooms(stem):
         f"tests/test_{stem}.py",
         f"toymodels/exercises/{stem}.py",
         f"pages/paper_map/{stem}.yml",
+        f"pages/notation/{stem}.yml",
     ):
         assert (ROOT / room).exists(), room
     assert f"chapters/{stem}\n" in (ROOT / "_toc.yml").read_text()

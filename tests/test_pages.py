@@ -9,7 +9,7 @@ import pytest
 import yaml
 from chapter_text import formulas, prose, symbols
 
-from _ext import book
+from _ext import book, notation
 from _ext.book import colab_link, repository
 from _ext.citation import bibtex, renewed
 
@@ -18,7 +18,6 @@ CHAPTERS = {path.stem: path for path in sorted((ROOT / "chapters").glob("*.md"))
 PAGES = [ROOT / "index.md", *sorted((ROOT / "pages").glob("*.md"))]
 GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 NOTATION = (ROOT / "pages" / "notation.md").read_text("utf8")
-INDICES = "indices"  # the row of letters that only count
 # named in the guides, made by the commands: the last five by those of the coursework
 BUILT = {"_build", ".venv", "student", "solution", "autograder", "autograded", "feedback"}
 VARIABLES = {"make robustness": "ARGS", "make coursework": "KEY"}  # that take any words
@@ -35,33 +34,24 @@ def uncoded(text: str) -> str:
 # ---- notation ------------------------------------------------------------------------------------
 
 
-def rows(table: str) -> list[dict]:
-    """The rows of the notation table: letters, meaning, stems of chapters, units or range."""
-    found = []
-    for line in table.splitlines():
-        if not line.startswith("| $"):
-            continue
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        assert len(cells) == 4, f"a row must have four cells, write | as \\lvert in math: {line}"
-        symbol, meaning, chapters, units = cells
-        letters = set().union(*map(symbols, formulas(symbol)))
-        stems = re.findall(r"`(\w+)`", chapters)
-        found.append({"letters": letters, "meaning": meaning, "stems": stems, "units": units})
-    return found
+def rows(entries: list[dict]) -> list[dict]:
+    """Entries of the notation with the letters that they explain."""
+    return [
+        {"letters": set().union(*map(symbols, formulas(entry["symbol"]))), **entry}
+        for entry in entries
+    ]
 
 
 def used(chapter: str) -> set[str]:
     return set().union(*map(symbols, formulas(prose(chapter))))
 
 
-def faults(stem: str, letters: set[str], table: list[dict]) -> list[str]:
-    """Letters of a chapter that the table does not explain, rows that the chapter does not use."""
-    counting = set().union(*(row["letters"] for row in table if row["meaning"] == INDICES))
-    mine = [row for row in table if stem in row["stems"]]
-    explained = counting.union(*(row["letters"] for row in mine))
-    missing = [f"{letter} has no row that names {stem}" for letter in sorted(letters - explained)]
+def faults(letters: set[str], mine: list[dict], common: list[dict]) -> list[str]:
+    """Letters of a chapter that its entries do not explain, entries that it does not use."""
+    explained = set().union(*(row["letters"] for row in [*mine, *common]))
+    missing = [f"{letter} has no entry" for letter in sorted(letters - explained)]
     unused = [
-        f"{stem} does not use {sorted(row['letters'] - letters)}: {row['meaning']}"
+        f"{sorted(row['letters'] - letters)} is not used: {row['meaning']}"
         for row in mine
         if row["letters"] - letters
     ]
@@ -69,30 +59,56 @@ def faults(stem: str, letters: set[str], table: list[dict]) -> list[str]:
 
 
 @pytest.mark.parametrize("stem", CHAPTERS)
-def test_every_symbol_of_a_chapter_is_in_the_notation_table_and_every_row_is_used(stem):
-    wrong = faults(stem, used(CHAPTERS[stem].read_text("utf8")), rows(NOTATION))
-    assert not wrong, "\n".join(wrong)
+def test_every_symbol_of_a_chapter_is_in_its_notation_and_every_entry_is_used(stem):
+    mine, common = rows(notation.entries(stem)), rows(notation.entries("all"))
+    wrong = faults(used(CHAPTERS[stem].read_text("utf8")), mine, common)
+    assert not wrong, f"pages/notation/{stem}.yml: " + "\n".join(wrong)
+    assert all(row["letters"] for row in mine)
 
 
-def test_every_row_of_the_notation_names_chapters_meaning_and_units():
-    table = rows(NOTATION)
-    assert table
-    for row in table:
-        assert row["letters"] and row["meaning"] and row["units"], row
-        if row["meaning"] != INDICES:
-            assert row["stems"] and set(row["stems"]) <= set(CHAPTERS), row
+def test_the_notation_has_files_of_chapters_only_and_all_their_entries():
+    stems = {path.stem for path in notation.FOLDER.glob("*.yml")}
+    assert stems - {"all"} <= set(CHAPTERS)
+    found = [
+        (entry["symbol"], Path(page).name) for entry, pages in notation.merged() for page in pages
+    ]
+    wanted = [(entry["symbol"], stem) for stem in stems for entry in notation.entries(stem)]
+    assert sorted(found) == sorted(wanted)
 
 
 def test_the_notation_test_sees_missing_and_unused_symbols():
-    table = rows("| $u$, $u_k(t)$ | strength | `a` | none |\n| $k$ | indices | all | whole |\n")
-    assert faults("a", used("Let $u_k(t)$ grow."), table) == []
-    table = rows("| $u$ | strength | `a` | none |\n| $k$ | indices | all | whole |\n")
-    assert faults("a", used("Let $u_k$ grow."), table) == []
-    assert faults("a", used(r"Let $\hat{u}_k$ grow at $\eta$."), table) == [
-        r"\eta has no row that names a"
+    strength = {"symbol": "$u$, $u_k(t)$", "meaning": "strength", "units": "none"}
+    mine, common = rows([strength]), rows([{**strength, "symbol": "$k$", "meaning": "indices"}])
+    assert faults(used("Let $u_k(t)$ grow."), mine, [*common, {"letters": {"t"}}]) == []
+    mine = rows([{**strength, "symbol": "$u$"}])
+    assert faults(used("Let $u_k$ grow."), mine, common) == []
+    assert faults(used(r"Let $\hat{u}_k$ grow at $\eta$."), mine, common) == [r"\eta has no entry"]
+    assert faults(used("Let $k$ grow."), mine, common) == ["['u'] is not used: strength"]
+    assert faults(used("Let $u_k$ grow."), [], common) == ["u has no entry"]
+
+
+@pytest.mark.parametrize("wrong", ["- symbol: $u$", "- {symbol: $u$, meaning: '', units: none}"])
+def test_an_entry_of_the_notation_says_all_three_things(tmp_path, monkeypatch, wrong):
+    monkeypatch.setattr(notation, "FOLDER", tmp_path)
+    (tmp_path / "one.yml").write_text(wrong)
+    with pytest.raises(ValueError, match="one.yml: an entry must have"):
+        notation.entries("one")
+
+
+def test_letters_stand_in_the_order_of_the_alphabets():
+    order = [
+        r"a",
+        r"A_k",
+        r"\hat b",
+        r"\mathcal{B}",
+        r"\ell",
+        r"z",
+        r"\alpha",
+        r"\epsilon",
+        r"\varepsilon",
+        r"\Omega",
     ]
-    assert faults("a", used("Let $k$ grow."), table) == ["a does not use ['u']: strength"]
-    assert faults("b", used("Let $u$ grow."), table) == ["u has no row that names b"]
+    assert sorted(reversed(order), key=notation.place) == order
 
 
 @pytest.mark.parametrize(
