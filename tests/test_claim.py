@@ -137,6 +137,24 @@ def test_claims_that_prove_nothing_are_refused(options, what):
         claim(name, predicted, measured, **request)
 
 
+def test_the_tolerance_is_not_stretched(capsys):
+    """The largest deviation that passes is the tolerance itself, in every kind of check."""
+    claim("x", 1.0, seen(1.5), within=0.5, null=2.0)
+    identity("x", 1.0, 1.5, within=0.5)
+    claim("x", 1.0, average(1.0, 0.5), within=0.5, scale=1.0, null=2.0)
+    for check in (
+        lambda: claim("x", 1.0, seen(1.5), within=0.4999, null=2.0),
+        lambda: identity("x", 1.0, 1.5, within=0.4999),
+        lambda: departs("x", 1.0, 1.5, beyond=0.5),
+    ):
+        with pytest.raises(AssertionError):
+            check()
+    with pytest.raises(ValueError, match="exceeds the tolerance"):
+        claim("x", 1.0, average(1.0, 0.5), within=0.4999, scale=1.0, null=2.0)
+    with pytest.raises(ValueError, match="would also accept"):
+        claim("x", 1.0, seen(1.0), within=0.5, null=1.5)
+
+
 def test_the_null_counts_in_the_units_of_the_tolerance():
     with pytest.raises(ValueError, match="would also accept"):
         claim("x", 1.0, average(1.0, 0.1), within=3, null=1.25)

@@ -309,6 +309,16 @@ def test_clusters_are_clouds_of_a_class_each():
     assert owners.sum(0).tolist() == [2] * 3
 
 
+def test_clouds_and_points_are_independent_draws_of_the_seed():
+    center, noise = (
+        draws.normal(2, name, 1, (n, 8))[0] for name, n in (("centers", 6), ("points", 110))
+    )
+    cloud = draws.integers(2, "clouds", 1, (110,), high=6)[0]
+    wanted, found = standardized(center[cloud] + 0.7 * noise, cloud % 3, samples=60), some_data()
+    for name in ("inputs", "labels", "test_inputs", "test_labels"):
+        torch.testing.assert_close(getattr(found, name), getattr(wanted, name))
+
+
 def test_inputs_are_standardized_by_the_training_samples():
     points = draws.normal(0, "points", 1, (50, 4))[0] * torch.tensor([1.0, 9.0, 0.1, 0.0]) + 2
     data = standardized(points, torch.arange(50) % 2, samples=30)

@@ -21,7 +21,7 @@ from toymodels.deep_linear import (
 from toymodels.networks.data import Samples
 from toymodels.networks.ensemble import train
 from toymodels.networks.rules import GradientFlow
-from toymodels.numerics import first_passage
+from toymodels.numerics import draws, first_passage
 from toymodels.numerics.integrate import solve
 
 TARGET = torch.tensor([[3.0, 2.0, 1.0], [4.0, 1.5, 0.5]], dtype=torch.float64)
@@ -175,6 +175,13 @@ def test_the_aligned_start_is_what_it_says(depth):
         torch.testing.assert_close(weights[0].square().sum(-2) - b, IMBALANCE)
     else:
         torch.testing.assert_close(gains[0], torch.full_like(TARGET, 0.1 ** (2 / 3)))
+
+
+def test_every_hidden_layer_of_every_network_has_directions_of_its_own():
+    weights = aligned(DeepLinear(TARGET, 0.125, depth=3), width=5, seed=3, members=2)
+    for k, hidden in enumerate([weights[0], weights[2].mT]):  # columns of length 1/2
+        basis = torch.linalg.qr(draws.normal(3, f"basis {k}", 4, (5, 3))).Q
+        torch.testing.assert_close(2 * hidden.flatten(0, 1), basis)
 
 
 def test_imbalance_matrices_are_conserved():

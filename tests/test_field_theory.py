@@ -6,8 +6,12 @@ from functools import partial
 import pytest
 import torch
 
+from toymodels.limits import field_theory
 from toymodels.limits.field_theory import (
+    _march,
+    _normals,
     _Problem,
+    _quadrature,
     _SampledLayer,
     linear,
     march,
@@ -214,6 +218,56 @@ def test_sampling_finds_the_linear_theory(hidden_layers):
         one, other = getattr(found, name), getattr(exact, name)
         assert one.shape == other.shape
         assert (one - other).abs().max() < 0.03 * other.abs().max(), name
+
+
+def test_neurons_are_independent_but_for_their_signs():
+    problem = _Problem.checked(KERNEL, LABEL, RICHNESS, 1, 0.1, 2)
+    one, other = (_normals(problem, seed, "layer 0", 2, 2000) for seed in (0, 1))
+    assert one.shape == (3, 2, 2, 8000, 4)  # (problem, group, u or r, neuron, event)
+    free = torch.stack([one, other])[..., ::4, :].movedim(-2, -1).flatten(0, -2)
+    off = torch.corrcoef(free) - torch.eye(len(free), dtype=DOUBLE)
+    assert off.abs().max() < 5.5 / 2000**0.5
+    assert one.unflatten(-2, (2000, 4)).sum(-2).abs().max() == 0  # u and r, of all signs
+
+
+def test_every_layer_draws_neurons_of_its_own(monkeypatch):
+    asked = []
+    monkeypatch.setattr(field_theory, "_normals", lambda *a: asked.append(a[1:]) or _normals(*a))
+    setting = {
+        "step": 0.1,
+        "hidden_layers": 3,
+        "activation": torch.tanh,
+        "neurons": 80,
+        "groups": 4,
+    }
+    sampled(KERNEL, LABEL, 1.0, 1, seed=7, **setting)
+    assert asked == [(7, f"layer {place}", 4, 5) for place in range(3)]
+    one, other = (march(KERNEL, LABEL, 1.0, 1, seed=k, **setting).prediction[1] for k in (7, 8))
+    assert (one != other).all()
+
+
+def test_the_error_is_that_of_the_mean_over_groups(monkeypatch):
+    every = []
+    monkeypatch.setattr(field_theory, "_march", lambda *a: every.append(_march(*a)) or every[0])
+    setting = {
+        "step": 0.1,
+        "hidden_layers": 2,
+        "activation": torch.tanh,
+        "neurons": 80,
+        "groups": 4,
+    }
+    found, each = sampled(KERNEL, LABEL, 1.0, 3, **setting), every[0].prediction  # (group, ...)
+    for group_mean, name in ((each.mean(0), "prediction"), (every[0].feature.mean(0), "feature")):
+        close(getattr(found, name), group_mean)
+    close(found.error, ((each - each.mean(0)).square().sum(0) / 3 / 4).sqrt())
+
+
+def test_the_error_of_a_quadrature_is_the_difference_to_a_coarser_one():
+    problem = _Problem.checked(KERNEL, LABEL, 1.0, 3, 0.1, 1)
+    fine, coarse = (_quadrature(problem, torch.tanh, n).prediction for n in (8, 6))
+    found = one_hidden(KERNEL, LABEL, 1.0, 3, step=0.1, activation=torch.tanh, points=500)
+    close(found.prediction, fine)  # 500 points in 3 dimensions
+    close(found.error, (fine - coarse).abs())
 
 
 def test_error_bars_shrink_as_the_root_of_the_neurons():

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import pytest
 import torch
+from scipy.special import eval_legendre
 
 from toymodels.exercises import kernel_regression as exercises
 from toymodels.kernel_regression import (
@@ -14,6 +15,7 @@ from toymodels.kernel_regression import (
     sphere_experiment,
     theory,
 )
+from toymodels.numerics import draws
 from toymodels.numerics.spectra import power_law, sphere_degeneracy, sphere_spectrum
 from toymodels.page import Exercise
 
@@ -302,6 +304,49 @@ def test_a_pool_of_points_is_sampled_without_replacement():
     features = torch.eye(S, dtype=DOUBLE) * S**0.5
     seen = experiment(white(S), torch.tensor([12]), seed=0, members=5, features=features)
     torch.testing.assert_close(average(seen, "error"), torch.tensor([1 - 12 / S], dtype=DOUBLE))
+
+
+def ridge_regression(K, label, ridge):
+    """Dual weights and training error, one training set after the other."""
+    alpha = torch.stack(
+        [torch.linalg.inv(k + ridge * torch.eye(len(k))) @ y for k, y in zip(K, label, strict=True)]
+    )
+    fit = (K @ alpha[..., None])[..., 0]
+    return alpha, torch.stack([sum((y - f) ** 2) / len(y) for y, f in zip(label, fit, strict=True)])
+
+
+@pytest.mark.parametrize("n", [5, 12])  # fewer samples than modes, and more
+@pytest.mark.parametrize("pool", [None, 30])
+def test_every_training_set_has_inputs_and_noise_of_its_own(n, pool):
+    lam, v = LAM[:8], V[:8]
+    model = KernelRegression(lam, v, ridge=0.1, noise=0.2)
+    if pool is None:
+        features, phi = None, draws.normal(3, f"features {n}", 3, (n, 8))
+    else:
+        features = draws.normal(0, "pool", 1, (pool, 8))[0]
+        order = draws.uniform(3, f"points {n}", 3, (pool,)).argsort(-1)
+        phi = features[order[:, :n]]
+    seen = experiment(model, torch.tensor([n]), seed=3, members=3, features=features, chunk=2)
+    label = phi @ v + 0.2**0.5 * draws.normal(3, f"noise {n}", 3, (n,))
+    alpha, train = ridge_regression((phi * lam) @ phi.mT, label, 0.1)
+    error = (v - lam * (alpha[:, None] @ phi)[:, 0]) ** 2
+    torch.testing.assert_close(seen.mode_error[:, 0], error)
+    torch.testing.assert_close(seen.train_error[:, 0], train)
+
+
+def test_every_training_set_on_the_sphere_has_points_and_noise_of_its_own():
+    lam, v, degree = LAM[:3], V[:3], torch.arange(3)
+    model = KernelRegression(lam, v, degeneracy=2 * degree + 1, ridge=0.1, noise=0.2)
+    run = {"kernel": torch.exp, "dimension": 3, "seed": 3, "members": 3, "chunk": 2}
+    seen = sphere_experiment(model, torch.tensor([6]), **run)
+    x = draws.normal(3, "points 6", 3, (6, 3))
+    x = x / x.norm(dim=-1, keepdim=True)
+    zonal = (2 * degree + 1).sqrt() * torch.from_numpy(
+        eval_legendre(degree.numpy(), x[..., :1].numpy())
+    )
+    label = zonal @ v + 0.2**0.5 * draws.normal(3, "noise 6", 3, (6,))
+    train = ridge_regression(torch.exp(x @ x.mT), label, 0.1)[1]
+    torch.testing.assert_close(seen.train_error[:, 0], train)
 
 
 # Seeds, batches, precision

@@ -74,8 +74,8 @@ def test_each_rule_finds_its_fault(source, fault):
         ("draw", 'normal(k, f"a {i}", n, c)', 'normal(k, "a ", n, c)'),
         (
             "draw",
-            'normal(k, "a", n) + uniform(k, "b", n)',
-            'normal(k, "b", n) + uniform(k, "b", n)',
+            'def f(): return normal(k, "a", n), uniform(k, "b", n)',
+            'def f(): return normal(k, "b", n), uniform(k, "b", n)',
         ),
         ("draw", "start(model, seed=seed)", "start(model, seed=0)"),
         ("draw", "f(first=first)", "f(first=0)"),

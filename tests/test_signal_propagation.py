@@ -8,7 +8,7 @@ import torch
 from scipy.integrate import quad
 
 from toymodels.networks.activation import LeakyReLU
-from toymodels.numerics import mean
+from toymodels.numerics import draws, mean
 from toymodels.signal_propagation import (
     WideNetwork,
     critical_point,
@@ -401,21 +401,18 @@ def test_the_textbook_quadrature_agrees():
 # ---- draws that must be fresh --------------------------------------------------------------------
 
 
-def test_every_layer_has_weights_and_biases_of_its_own():
-    """A linear network of one unit is a walk: its kernels tell each weight and each bias."""
-    n = 4000
-    linear = WideNetwork(lambda z: z, 1.0, 0.0)
-    seen = experiment(linear, 1.0, 5, seed=2, width=1, members=n)
-    factors = seen.kernel.log().diff(dim=-1)  # of log W^2, layer by layer, (member, 4)
-    correlation = torch.corrcoef(factors.T) - torch.eye(4, dtype=torch.float64)
-    assert correlation.abs().max() < 5 / n**0.5
-    # if every second layer had the weights of the first, this would be a square of one number
-    biased = experiment(
-        WideNetwork(lambda z: 1e-4 * z, 1.0, 1.0), 2.0, 5, seed=2, width=1, members=n
-    )
-    offsets = biased.kernel[:, 1:]  # b^2, layer by layer
-    correlation = torch.corrcoef(offsets.T) - torch.eye(4, dtype=torch.float64)
-    assert correlation.abs().max() < 5 / n**0.5
+def test_networks_are_those_of_their_draws():
+    """Layer by layer in plain matrices: no unit, member or layer shares what should be its own."""
+    n, layers, first = 4, 3, torch.tensor([(2 * (0.8 - 0.1) / 1.7) ** 0.5, 0.0]).double()
+    seen = experiment(WideNetwork(torch.tanh, 1.7, 0.1), 0.8, layers, seed=2, width=n, members=3)
+    b = draws.normal(2, "biases", 3, (layers + 1, 1, n))
+    signal = first.expand(3, 2)
+    for layer in range(layers):
+        W = draws.normal(2, f"layer {layer}", 3, (n, signal.shape[-1]))
+        sent = (W @ signal[..., None])[..., 0] * (1.7 / signal.shape[-1]) ** 0.5
+        z = sent + 0.1**0.5 * b[:, layer, 0]
+        torch.testing.assert_close(seen.kernel[:, layer], z.square().mean(-1))
+        signal = z.tanh()
 
 
 # ---- what people type ----------------------------------------------------------------------------

@@ -362,6 +362,19 @@ def test_training_sets_are_independent_and_noisy(features):
     assert len(clean.unique()) > 5 and len(noisy.unique()) == sets
 
 
+def test_training_sets_have_features_points_and_noise_of_their_own():
+    model, pool = grown(chain(3), [1.0, 0.5, 2.0], 1e-9), products(cube(3), chain(3))
+    free, noise = _training_sets(TARGET[:3], None, 3, 6, 4)
+    assert torch.equal(free, draws.normal(3, "features 6", 4, (6, 3)))
+    assert torch.equal(noise, draws.normal(3, "noise 6", 4, (6, 1)))
+    order = draws.uniform(3, "points 6", 4, (len(pool),)).argsort(-1)
+    assert torch.equal(_training_sets(TARGET[:3], pool, 3, 6, 4)[0], pool[order[:, :6]])
+    # nothing is known yet: the loss is half the mean square of the labels
+    seen = experiment(model, [0.0], seed=3, samples=6, members=4, step=0.1, noise=0.7)
+    label = free @ torch.tensor([1.0, 0.5, 2.0]).double() + 0.7 * noise[..., 0]
+    torch.testing.assert_close(seen.train_loss[:, 0], label.square().mean(-1) / 2)
+
+
 def test_members_do_not_see_each_other():
     target = torch.stack([STAIRS, STAIRS.flip(0)])
     both = learn(FOREST, target, until=4.0, members=3)

@@ -309,10 +309,7 @@ class _Formula(_Planter):
 class _Subtle(_Planter):
     """Shared draws, n and n - 1, off by one record, loose tolerances, wrong error bars."""
 
-    def __init__(self, source: str):
-        super().__init__(source)
-        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-        self.purposes = list(dict.fromkeys(self.of(_purpose(c)) for c in calls if _purpose(c)))
+    purposes: tuple[str, ...] = ()  # of all draws of the function that is being visited
 
     def visit_Call(self, node: ast.Call) -> None:
         self.generic_visit(node)
@@ -340,18 +337,17 @@ class _Subtle(_Planter):
 
     def _share(self, node: ast.Call, whole: str) -> None:
         purpose, shape = _purpose(node), node.args[-1]
-        axes = len(shape.elts) if isinstance(shape, ast.Tuple) else 1
-        for axis in range(axes):
-            same = f"..., :1{', :' * axis}"
-            self.replace(node, f"(lambda x: x[{same}] + 0 * x)({whole})", "draw")
-        self.replace(node, f"(lambda x: x[:1] + 0 * x)({whole})", "draw")
+        lengths = shape.elts if isinstance(shape, ast.Tuple) else [shape]
+        for axis, length in enumerate(reversed(lengths)):
+            if not _is_one(length):
+                same = f"..., :1{', :' * axis}"
+                self.replace(node, f"(lambda x: x[{same}] + 0 * x)({whole})", "draw")
+        if not any(map(_is_one, node.args[2:3])):  # the members of an ensemble
+            self.replace(node, f"(lambda x: x[:1] + 0 * x)({whole})", "draw")
         mine = self.of(purpose)
-        others = [other for other in self.purposes if _fields(other) == _fields(mine)]
-        if _fields(mine):
-            others.append(re.sub(r"\{.*?\}", "", mine).removeprefix("f"))
-        for other in others:
-            if other != mine:
-                self.replace(purpose, other, "draw")
+        others = {re.sub(r"\{.*?\}", "", mine).removeprefix("f"), *self.purposes}
+        for other in sorted(others - {mine}):
+            self.replace(purpose, other, "draw")
         if purpose is node.args[0] and not _is_number(node.args[1]):  # of a Stream
             self.replace(node.args[1], f"0 * ({self.of(node.args[1])})", "draw")
 
@@ -371,8 +367,11 @@ class _Subtle(_Planter):
             self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
-        one = isinstance(node.right, ast.Constant) and node.right.value == 1
-        if one and isinstance(node.op, ast.Add | ast.Sub) and not _is_number(node.left):
+        if (
+            _is_one(node.right)
+            and isinstance(node.op, ast.Add | ast.Sub)
+            and not _is_number(node.left)
+        ):
             self.edit(self.end(node.left), self.end(node), "", "count")
         self.generic_visit(node)
 
@@ -396,7 +395,11 @@ class _Subtle(_Planter):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         for default in filter(None, node.args.kw_defaults):
             self._fewer(default)
+        calls = [call for call in ast.walk(node) if isinstance(call, ast.Call)]
+        outer = self.purposes  # those of an inner function are among them
+        self.purposes = outer or tuple(self.of(_purpose(call)) for call in calls if _purpose(call))
         super().visit_FunctionDef(node)
+        self.purposes = outer
 
     def visit_Assign(self, node: ast.Assign) -> None:
         if getattr(node.targets[0], "id", "").isupper():
@@ -428,16 +431,16 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _fields(text: str) -> list[str]:
-    return re.findall(r"\{.*?\}", text)
-
-
 def _is_number(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Constant)
         and isinstance(node.value, int | float)
         and not isinstance(node.value, bool)
     )
+
+
+def _is_one(node: ast.AST) -> bool:
+    return _is_number(node) and node.value == 1
 
 
 def _is_none(node: ast.AST) -> bool:
