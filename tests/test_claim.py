@@ -79,6 +79,10 @@ def test_of_entries_that_differ_by_rounding_the_first_decides(capsys):
     assert "one 1, other 1" in capsys.readouterr().out
     identity("x", [1.0, 2.0, 4.0], [1.0, 2.2, 4.4 * (1 + 1e-9)], within=0.2)
     assert "one 2, other 2.2" in capsys.readouterr().out
+    identity("x", [1.0, 2.0], [1.0 + 1e-7, 2.0 + 2.4e-7], within=1e-6)  # more than rounding
+    assert "one 2, other 2" in capsys.readouterr().out
+    identity("x", [2.0, 4.0], [2.2, 4.4 * (1 + 1e-5)], within=0.2)
+    assert "one 4, other 4.4" in capsys.readouterr().out
 
 
 def test_departs_wants_a_failure_that_is_seen(capsys):
@@ -200,7 +204,9 @@ def test_in_a_notebook_the_record_is_in_the_output(notebook):
     entries = notebook[1][MIME]["entries"]
     assert entries == {"predicted": [1.0, 2.0], "measured": [1.1, 2.0], "error": [0.1, 0.2]}
     assert notebook[1][MIME]["no_null"] == "there is no rival law"
-    identity("z", torch.ones(101), torch.ones(101), within=0.1)
+    for size in (100, 101):
+        identity("z", torch.ones(size), torch.ones(size), within=0.1)
+    assert len(notebook.pop(2)[MIME]["entries"]["measured"]) == 100
     assert notebook[2][MIME]["entries"] is None and notebook[2][MIME]["kind"] == "identity"
 
 
