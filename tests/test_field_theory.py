@@ -431,6 +431,7 @@ def test_a_kernel_in_single_precision_is_a_covariance_up_to_rounding(road):
     "change, message",
     [
         ({"kernel": KERNEL + INPUTS[:, :2]}, "symmetric"),
+        ({"kernel": KERNEL + 1e-8 * torch.ones(2, 2).triu(1)}, "symmetric"),
         ({"kernel": -KERNEL}, "negative eigenvalue"),
         ({"kernel": KERNEL * float("nan")}, "kernel must not hold NaN"),
         ({"kernel": KERNEL * float("inf")}, "finite, symmetric"),

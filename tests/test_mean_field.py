@@ -177,6 +177,20 @@ def test_independence_of_batches():
     close(together.gradient[0], alone.gradient, 1e-8)  # Cholesky factors of singular kernels
 
 
+def test_seeds_and_problems_have_draws_of_their_own():
+    model = MeanField(KERNEL, LABEL, torch.ones(2, dtype=DOUBLE), 2, torch.tanh)
+    networks = {"step": 0.1, "width": 6, "members": 2}
+    roads = [
+        lambda seed: theory(model, 1, step=0.1, neurons=80, groups=2, seed=seed).prediction[:, 1],
+        lambda seed: independent(model, 1, step=0.1, neurons=50, seed=seed).feature[:, 1, :2, :2],
+        lambda seed: experiment(model, 1, seed=seed, **networks).prediction[..., 1, :],
+        lambda seed: preactivations(model, 1, seed=seed, **networks),
+    ]
+    for road in roads:
+        one, other = road(1), road(2)
+        assert (one != other).all() and (one[0] != one[1]).all()
+
+
 def test_one_hidden_layer_of_4096_neurons():
     """Within half a per cent of the mean of twelve networks."""
     model = MeanField(KERNEL, LABEL, torch.tensor([0.3, 2.0], dtype=DOUBLE), 1, torch.tanh)
@@ -326,7 +340,7 @@ def test_dtype_and_device_follow_the_kernel(device):
     ("change", "message"),
     [
         ({"kernel": -KERNEL}, "kernel must be without negative eigenvalues"),
-        ({"kernel": KERNEL + torch.tensor([[0, 1e-6], [0, 0]])}, "kernel must be symmetric"),
+        ({"kernel": KERNEL + torch.tensor([[0, 1e-12], [0, 0]])}, "kernel must be symmetric"),
         ({"label": LABEL * float("nan")}, "label must not hold NaN"),
         ({"label": LABEL * float("inf")}, "label must be finite"),
         ({"richness": -1.0}, "richness must be positive"),

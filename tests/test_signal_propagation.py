@@ -190,6 +190,11 @@ def test_a_tilted_tanh_leaves_the_vanishing_class_at_two_ninths():
         critical_point(tilted(edge + 1e-3))
 
 
+def test_a_weak_bend_is_not_overlooked():
+    """Averages are good to 1e-12: an activation bent by 1e-7 is not invariant under scale."""
+    assert critical_point(lambda z: z + 1e-7 * z.sin()).universality == "vanishing"
+
+
 def test_an_activation_that_jumps_is_refused():
     with pytest.raises(ValueError, match="must have a slope"):
         critical_point(torch.sign)
@@ -405,14 +410,20 @@ def test_networks_are_those_of_their_draws():
     """Layer by layer in plain matrices: no unit, member or layer shares what should be its own."""
     n, layers, first = 4, 3, torch.tensor([(2 * (0.8 - 0.1) / 1.7) ** 0.5, 0.0]).double()
     seen = experiment(WideNetwork(torch.tanh, 1.7, 0.1), 0.8, layers, seed=2, width=n, members=3)
-    b = draws.normal(2, "biases", 3, (layers + 1, 1, n))
-    signal = first.expand(3, 2)
-    for layer in range(layers):
+    offsets = 0.1**0.5 * draws.normal(2, "biases", 3, (layers + 1, 1, n))[:, :, 0]
+
+    def sent(layer, signal):
         W = draws.normal(2, f"layer {layer}", 3, (n, signal.shape[-1]))
-        sent = (W @ signal[..., None])[..., 0] * (1.7 / signal.shape[-1]) ** 0.5
-        z = sent + 0.1**0.5 * b[:, layer, 0]
-        torch.testing.assert_close(seen.kernel[:, layer], z.square().mean(-1))
-        signal = z.tanh()
+        return (W @ signal[..., None])[..., 0] * (1.7 / signal.shape[-1]) ** 0.5
+
+    z = sent(0, first.expand(3, 2)) + offsets[:, 0]
+    for layer in range(1, layers + 1):
+        after = sent(layer, z.tanh()) + offsets[:, layer]
+        stretched = after * sent(layer, (1 - z.tanh() ** 2) * z)  # half the change of after^2
+        kernel = z.square().mean(-1)
+        torch.testing.assert_close(seen.kernel[:, layer - 1], kernel)
+        torch.testing.assert_close(seen.parallel[:, layer - 1], stretched.mean(-1) / kernel)
+        z = after
 
 
 # ---- what people type ----------------------------------------------------------------------------

@@ -365,7 +365,9 @@ def test_descent_takes_the_dtype_of_its_weights(device):
         ({"target": ONES * torch.nan}, "target must not hold NaN"),
         ({"target": ONES / 0}, "target must be finite"),
         ({"residual": torch.ones(3, 3).double().triu()}, "symmetric"),
+        ({"residual": torch.eye(3).double() + 1e-7 * torch.ones(3, 3).triu(1)}, "symmetric"),
         ({"residual": -torch.eye(3).double()}, "no negative eigenvalue"),
+        ({"residual": torch.eye(3).double() - 1.00001 * torch.eye(3)[0].diag()}, "no negative"),
         ({"parent": (-1, 0)}, "parent must name 3"),
         ({"parent": (-1, 2, 0)}, "parent must name 3"),
     ],
@@ -379,6 +381,13 @@ def test_impossible_models_are_refused(change, what):
     }
     with pytest.raises(ValueError, match=what):
         Tower(**{**model, **change})
+
+
+def test_a_residual_in_single_precision_is_symmetric_up_to_rounding():
+    parts = [x.float() for x in (ONES, ONES, torch.eye(3), torch.eye(3))]
+    Tower(*parts[:3], parts[3] + 1e-6 * torch.ones(3, 3).triu(1))
+    with pytest.raises(ValueError, match="symmetric"):
+        Tower(*parts[:3], parts[3] + 1e-3 * torch.ones(3, 3).triu(1))
 
 
 def test_impossible_requests_are_refused():
@@ -421,6 +430,12 @@ def test_theory_from_starts_of_any_size():
     assert seen.readout[0, 0].item() == pytest.approx(1e-30 * math.exp(60), rel=1e-6)
     grown = 1e-60 * math.exp(2 * 69.5)
     assert seen.coefficient[1, 0].item() == pytest.approx(grown / (1 + grown), rel=1e-6)
+
+
+def test_theory_is_good_to_what_it_says():
+    model, time = start(target=BETA[:1]), torch.tensor([1.0, 2.0]).double()
+    best, usual = (theory(model, time, **how).coefficient for how in ({"rtol": 1e-13}, {}))
+    torch.testing.assert_close(usual, best, rtol=0, atol=1e-8)
 
 
 def test_theory_in_single_precision_and_of_lists():

@@ -503,7 +503,7 @@ def test_times_on_record_are_those_of_the_steps():
 
 
 def test_small_offences_against_orthonormality_are_refused():
-    skewed = cube(3) @ torch.tensor([[1, 0.01, 0], [0, 1, 0], [0, 0, 1]]).double()
+    skewed = cube(3) @ torch.tensor([[1, 1e-4, 0], [0, 1, 0], [0, 0, 1]]).double()
     with pytest.raises(ValueError, match="orthonormal"):
         experiment(
             grown(chain(3), [1.0] * 3, 0.1), [0.0], seed=0, samples=8, step=0.1, features=skewed

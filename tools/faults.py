@@ -332,7 +332,7 @@ class _Subtle(_Planter):
             self._bar(node)
         elif name == "Estimate" and len(node.args) > 1:
             self._bar(node.args[1])
-        if name != "whole_number":
+        if not (name or "").startswith(("_check", "whole_number")):  # these draw nothing
             self._seeds([*node.args, *(word.value for word in node.keywords)])
 
     def _share(self, node: ast.Call, whole: str) -> None:
