@@ -45,7 +45,6 @@ TARGET = re.compile(
 ROLE = re.compile(r"\{(?P<role>num|given)\}`(?P<content>[^`]+)`")
 PLUS_MINUS = re.compile(r"±|\\pm(?![A-Za-z])")
 POWER = re.compile(r"(?<![\w.])(?P<mantissa>[-−]?\d+(?:\.\d+)?)e(?P<power>[-−+]?\d+)")
-LEDGER = "pages/claims"
 
 Claims = Callable[[str], dict[str, dict]]  # from a page to its keyed claims
 
@@ -219,7 +218,7 @@ def _power(match: re.Match) -> str:
 
 
 def anchor(page: str, key: str) -> str:
-    """The address of a keyed claim on the page of the ledger."""
+    """The address of a keyed claim on its page."""
     return nodes.make_id(f"claim-{Path(page).name}-{key}")
 
 
@@ -246,10 +245,10 @@ class NumRole(MarkedRole):
     def show(self):
         binding = parse(self.text, self.env.docname)
         verify(binding)
-        if binding.key == "exercise" or LEDGER not in self.env.found_docs:
+        if binding.key == "exercise" or binding.page not in self.env.found_docs:
             return self.typeset()
-        here = self.env.app.builder.get_relative_uri(self.env.docname, LEDGER)
-        uri = f"{here}#{anchor(binding.page, binding.key)}"
+        page = self.env.app.builder.get_relative_uri(self.env.docname, binding.page)
+        uri = f"{page}#{anchor(binding.page, binding.key)}"
         # a title, since a formula alone is no name for a link
         title = "the claim that states this number"
         link = nodes.reference("", "", *self.typeset(), refuri=uri, internal=True, reftitle=title)

@@ -11,10 +11,9 @@ from importlib import import_module
 from pathlib import Path
 
 from docutils import nodes
-from myst_nb.core.render import NbElementRenderer
 from sphinx.util.docutils import SphinxDirective
 
-from toymodels.page.claim import MIME, SIGNS, Record
+from toymodels.page.claim import SIGNS, Record
 
 from . import bindings, book, execution, records, tables
 
@@ -111,8 +110,8 @@ class ClaimsLedger(SphinxDirective):
         rows = [[cells[k] for k in filled] for cells in rows]
         for claim, cells in zip(claims, rows, strict=True):
             if claim["key"]:
-                name = nodes.inline("", cells[0], ids=[bindings.anchor(page, claim["key"])])
-                cells[0] = name
+                uri = f"../{page}.html#{bindings.anchor(page, claim['key'])}"
+                cells[0] = nodes.reference("", cells[0], refuri=uri, internal=True)
         return tables.table([COLUMNS[k] for k in filled], rows, "claims-ledger")
 
 
@@ -135,17 +134,7 @@ def write_json(app, exception):
     Path(app.outdir).with_name("claims.json").write_text(text + "\n", "utf8")
 
 
-def hide_record(render):
-    """myst-nb warns of a MIME type it cannot draw; ours is data, its text is drawn beside it."""
-
-    def unhandled(self, data):
-        return [] if data.mime_type == MIME else render(self, data)
-
-    return unhandled
-
-
 def setup(app):
-    NbElementRenderer.render_unhandled = hide_record(NbElementRenderer.render_unhandled)
     app.add_directive("claims-ledger", ClaimsLedger)
     app.connect("build-finished", write_json)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

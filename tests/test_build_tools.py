@@ -170,10 +170,11 @@ def test_claims_json_keeps_what_held_here_beside_how_often_it_held(monkeypatch):
     assert found["pages/sweeps"] == [CLAIM | {"again": None}]
 
 
-def test_a_keyed_claim_has_an_address_in_the_ledger():
+def test_a_keyed_claim_of_the_ledger_leads_to_its_line():
     table = ledger.ClaimsLedger.table(None, "chapters/spring_block", [CLAIM, FAILURE], {})
     html = str(table)
-    assert 'ids="claim-spring-block-gap"' in html and "column-predicted" in html
+    address = 'refuri="../chapters/spring_block.html#claim-spring-block-gap"'
+    assert address in html and "column-predicted" in html
     assert "column-held" not in html  # no claim was run again
     assert bindings.anchor("chapters/spring_block", "gap") == "claim-spring-block-gap"
 

@@ -13,17 +13,6 @@ import torch
 ROOT = Path(__file__).parents[1]
 MODELS = sorted(p.stem for p in (ROOT / "toymodels").glob("*.py") if p.stem != "__init__")
 CHAPTERS = {stem: (ROOT / "chapters" / f"{stem}.md").read_text() for stem in MODELS}
-PARTS = [  # in this order; a heading may go on after these words
-    "The model",
-    "The solution",
-    "The algorithm",
-    "The experiment",
-    "One step away",
-    "What breaks",
-    "Departures from the paper",
-    "Exercises",
-    "Further reading",
-]
 CELL = re.compile(r"^```\{code-cell\}.*?\n(.*?)^```$", re.M | re.S)
 
 
@@ -138,17 +127,6 @@ def test_functions_fit_a_screen_and_the_package_neither_prints_nor_asserts(path)
             assert not isinstance(node, ast.Assert), f"line {node.lineno}"
             called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
             assert not (called and node.func.id == "print"), f"line {node.lineno}"
-
-
-@pytest.mark.parametrize("stem", MODELS)
-def test_the_parts_of_a_chapter_come_in_order(stem):
-    headings = re.findall(r"^## (.+)$", CELL.sub("", CHAPTERS[stem]), re.M)
-    found = [part for heading in headings for part in PARTS if heading.startswith(part)]
-    assert found == PARTS
-    assert "{chapter-card}" in CHAPTERS[stem]
-    assert "Predict before you run" in CHAPTERS[stem]
-    assert "slider(" in CHAPTERS[stem] and "departs(" in CHAPTERS[stem]
-    assert re.search(r"^1\. ", CHAPTERS[stem].split("## Departures")[1], re.M)
 
 
 def test_the_set_up_cell_is_the_same_everywhere():

@@ -110,4 +110,6 @@ class _Counter:
         elif block.name == "figure":
             self.count("Fig.", label, block.body)
         else:
+            if label:  # a box, to which the text comes back
+                self.found[label] = Label(self.page, "section", None, block.argument)
             self.walk(block.body)
