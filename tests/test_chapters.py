@@ -23,7 +23,7 @@ PARTS = {  # in this order; for True the heading goes on and says what the part 
     "Further reading": False,
 }
 CHECK = re.compile(r"^(?:claim|identity|departs)\(", re.M)
-TAKEN_UP = r"\{{ref}}`[^`<]*[Pp]redict[^`<]*<{}>`"
+TAKEN_UP = r"\{{ref}}`[^`<]*(?i:predict)[^`<]*<{}>`"
 
 
 @dataclass(frozen=True)
