@@ -69,6 +69,17 @@ def test_a_bracket_without_the_root_is_refused(low, high, message):
         solve(power(torch.tensor([2.0], dtype=DOUBLE), 1.0), low, high)
 
 
+@pytest.mark.parametrize("iterations, residual", [(33, 2.7e-10), (39, 4.0e-12), (50, 0.0)])
+def test_converged_means_within_the_tolerance(iterations, residual):
+    def halving(x):  # without a slope the bracket is halved
+        return 2 / x, torch.zeros_like(x)
+
+    bracket = torch.tensor([1.0]).double(), torch.tensor([100.0]).double()
+    root = solve(halving, *bracket, iterations=iterations)
+    assert root.residual.item() == pytest.approx(residual, rel=0.1, abs=1e-13)
+    assert root.converged.item() == (residual < 1e-12)
+
+
 def test_no_iterations_are_refused():
     one = torch.ones(1, dtype=DOUBLE)
     with pytest.raises(ValueError, match="at least 1"):

@@ -374,6 +374,12 @@ def test_chains_of_any_scale_are_the_same_chain(scale):
     torch.testing.assert_close(heavy, times(0.25, 0.5, 0.75), rtol=0, atol=1e-6)
 
 
+def test_one_block_without_friction_relaxes_exponentially():
+    at = times(0.2, 0.7, 2.0)
+    seen = theory(SpringBlock(1, stiffness=1.5, friction_right=0.0), at).position[:, 0]
+    torch.testing.assert_close(seen, (1 - torch.exp(-3 * at)) / 2, rtol=0, atol=3e-9)
+
+
 def test_theory_follows_a_chain_long_after_it_has_rested():
     """Explicit steps would need a million of them."""
     at = times(1e2, 1e5, 1e7)

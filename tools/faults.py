@@ -357,6 +357,7 @@ class _Subtle(_Planter):
                 self.replace(value, "0", "draw")
 
     def _bar(self, node: ast.AST) -> None:
+        node = node.body if isinstance(node, ast.IfExp) else node  # else None
         for factor in (2, 0.5):
             self.replace(node, f"{factor} * ({self.of(node)})", "bar")
 
