@@ -92,10 +92,9 @@ def _module(name: str) -> Path | None:
 
 
 def _read_by(module: Path) -> Iterator[Path]:
-    """Results that a model stores under its name, scripts and styles beside the code of a page."""
+    """Results that a model stores under its name, and the script and the style of that name."""
     yield from _existing([f"toymodels/results/{module.stem}/**/*"])
-    for kind in ("*.js", "*.css"):
-        yield from module.parent.glob(kind)
+    yield from filter(Path.is_file, map(module.with_suffix, (".js", ".css")))
 
 
 def _named(tree: ast.Module, page: Path) -> set[Path]:

@@ -192,7 +192,7 @@ def test_every_slider_moves_by_keyboard(view):
         assert figures, "every chapter has a slider"
     for figure in figures:
         before = look(figure)
-        knob = figure.locator("input")
+        knob = figure.locator("input").first
         knob.press("End" if knob.input_value() != knob.get_attribute("max") else "Home")
         after = look(figure)
         assert all(old != new for old, new in zip(before, after, strict=True)), (before, after)
@@ -205,8 +205,8 @@ def look(figure):
     """What a reader sees, reads and hears of a slider."""
     return (
         [path.get_attribute("d") for path in figure.locator("path.moving").all()],
-        figure.locator("output").inner_text(),
-        figure.locator("input").get_attribute("aria-valuetext"),
+        figure.locator("output").first.inner_text(),
+        figure.locator("input").first.get_attribute("aria-valuetext"),
     )
 
 

@@ -272,7 +272,7 @@ FILES = {
     "toymodels/room/further.py": "",
     "toymodels/page/__init__.py": "from toymodels.page.style import finish\n\nfinish()\n",
     "toymodels/page/style.py": "def finish(): ...\n",
-    "toymodels/page/slider.js": "",
+    "toymodels/page/style.js": "",
     "toymodels/spring.py": "from toymodels.room.near import touch\n",
     "toymodels/string.py": "import toymodels.room\n",
     "toymodels/results/string/one.point": "",
@@ -309,7 +309,7 @@ def small_package(small_book):
         ("toymodels/room/__init__.py", "string"),  # else only what its names lead to
         ("toymodels/page/__init__.py", "page"),  # not a door: it does something
         ("toymodels/page/style.py", "page"),
-        ("toymodels/page/slider.js", "page"),
+        ("toymodels/page/style.js", "page"),
         ("toymodels/spring.py", "spring"),
         ("toymodels/string.py", "string"),
         ("toymodels/results/string/one.point", "string"),

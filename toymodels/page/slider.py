@@ -6,42 +6,37 @@ it works on a static page, offline, in Colab, by keyboard and with a screen read
 """
 
 import json
-import math
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from html import escape
 from itertools import chain
 from numbers import Real
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from IPython.display import HTML
 
 from toymodels.page.axis import Axis, distinctly_written
-from toymodels.page.style import COLORS
+from toymodels.page.drawing import (
+    HEIGHT,
+    WIDTH,
+    Numbers,
+    Series,
+    all_series,
+    box,
+    check_words,
+    description,
+    drawn,
+    frame,
+    is_log,
+    legend_list,
+    light_enough,
+    path_of,
+    place_axes,
+    raised,
+    real_numbers,
+)
 
-Numbers = Any  # a torch tensor on any device, a NumPy array, or nested lists
-
-WIDTH, HEIGHT = 480, 320
-LETTER = 8.6  # width of a digit at phone size, where the text is largest relative to the drawing
-DASHES = ("none", "8 5", "2 5", "10 5 2 5", "14 5", "6 4 2 4 2 4")  # told apart without colour
-LIMIT = 500_000  # characters of one figure
-SUPERSCRIPT = str.maketrans("−0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SCRIPT, STYLE = (Path(__file__).with_suffix(kind).read_text("utf-8") for kind in (".js", ".css"))
-
-
-@dataclass(frozen=True)
-class Series:
-    """One entry of the legend: a curve, a set of dots, or a curve that does not move."""
-
-    legend: str
-    x: np.ndarray  # (point,)
-    rows: np.ndarray  # (value, point); one row if it does not move
-    kind: str  # "moving", "moving dots" or "fixed"
-    color: str
-    dash: str
 
 
 def slider(
@@ -75,31 +70,19 @@ def slider(
     do not match ``values``, and a figure too heavy for a page.
     """
     words = {"name": name, "label": label, "xlabel": xlabel, "ylabel": ylabel, "alt": alt}
-    _check_words(words)
-    logs = _is_log("xscale", xscale), _is_log("yscale", yscale)
+    check_words(words)
+    logs = is_log("xscale", xscale), is_log("yscale", yscale)
     values = _values(values, start)
-    series = _series(x, curves, points or {}, reference or {}, len(values), logs)
+    series = all_series(x, curves, points or {}, reference or {}, len(values), logs)
     texts = _value_texts(values, unit)
-    figure = _figure(series, _axes(series, logs, ylim), texts, start, words | {"caption": caption})
-    return HTML(_light_enough(figure))
-
-
-# What the caller gives
-
-
-def _check_words(words: dict[str, str]) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", words["name"]):
-        raise ValueError(
-            "name must be lower-case words and digits joined by hyphens, "
-            f"got {words['name']!r}, as it is an HTML id"
-        )
-    for what, text in words.items():
-        if not text.strip():
-            raise ValueError(f"{what} must say something, got {text!r}, as some readers only hear")
+    figure = _figure(
+        series, place_axes(series, logs, ylim), texts, start, words | {"caption": caption}
+    )
+    return HTML(light_enough(figure))
 
 
 def _values(values: Numbers, start: int) -> np.ndarray:
-    values = _numbers("values", values, 1)
+    values = real_numbers("values", values, 1)
     if len(values) < 2:
         raise ValueError(f"values must be two or more, got {len(values)}: nothing would move")
     if start not in range(len(values)):
@@ -107,180 +90,10 @@ def _values(values: Numbers, start: int) -> np.ndarray:
     return values
 
 
-def _is_log(what: str, scale: str) -> bool:
-    if scale not in ("linear", "log"):
-        raise ValueError(f"{what} must be 'linear' or 'log', got {scale!r}")
-    return scale == "log"
-
-
-def _numbers(what: str, data: Numbers, dimensions: int, log: bool = False) -> np.ndarray:
-    """``data`` as a finite float array, or a ValueError that says what is wrong with it."""
-    try:
-        array = np.asarray(_on_host(data))
-    except (ValueError, TypeError) as problem:
-        raise ValueError(f"{what} must be a rectangular array, got ragged rows") from problem
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"{what} must be real numbers, got {array.dtype}")
-    array = array.astype(float)
-    if array.ndim != dimensions or array.size == 0:
-        raise ValueError(
-            f"{what} must be a filled array with {dimensions} dimension(s), got shape {array.shape}"
-        )
-    if not np.isfinite(array).all():
-        raise ValueError(f"{what} must be finite, got {array[~np.isfinite(array)][0]}")
-    if log and array.min() <= 0:
-        raise ValueError(f"{what} must be positive on a log axis, got {array.min():g}")
-    return array
-
-
-def _on_host(data: Numbers) -> Numbers:
-    if hasattr(data, "detach"):  # a tensor, perhaps on a GPU, perhaps with a gradient
-        return data.detach().cpu()
-    return [_on_host(entry) for entry in data] if isinstance(data, list | tuple) else data
-
-
-def _series(
-    x: Numbers,
-    curves: Mapping,
-    points: Mapping,
-    reference: Mapping,
-    count: int,
-    logs: tuple[bool, bool],
-) -> list[Series]:
-    """All that is drawn, what moves first."""
-    x = _numbers("x", x, 1, logs[0])
-    if len(x) < 2 or not (np.diff(x) > 0).all():
-        raise ValueError(f"x must be at least two increasing numbers, got {x.tolist()[:8]}")
-    if not 1 <= len(curves) <= len(COLORS):
-        raise ValueError(
-            f"curves must hold 1 to {len(COLORS)} curves, got {len(curves)}: "
-            "more cannot be told apart"
-        )
-    moving = [
-        Series(legend, x, _rows(f"curve {legend!r}", rows, count, x, logs[1]), "moving", *look)
-        for (legend, rows), *look in zip(curves.items(), COLORS, DASHES, strict=False)
-    ]
-    moving += _dots(x, points, list(curves), count, logs)
-    return moving + _fixed(x, reference, logs[1])
-
-
-def _dots(
-    x: np.ndarray, points: Mapping, curves: list[str], count: int, logs: tuple[bool, bool]
-) -> list[Series]:
-    series = []
-    for rank, (legend, rows) in enumerate(points.items()):
-        at = x
-        if isinstance(rows, tuple):
-            at, rows = rows
-            at = _numbers(f"x of points {legend!r}", at, 1, logs[0])
-        rows = _rows(f"points {legend!r}", rows, count, at, logs[1])
-        rank = curves.index(legend) if legend in curves else rank % len(COLORS)
-        series.append(Series(legend, at, rows, "moving dots", COLORS[rank], "none"))
-    return series
-
-
-def _fixed(x: np.ndarray, reference: Mapping, log: bool) -> list[Series]:
-    series = []
-    for rank, (legend, curve) in enumerate(reference.items()):
-        row = _numbers(f"reference {legend!r}", curve, 1, log)[None]
-        row = _rows(f"reference {legend!r}", row, 1, x, log)
-        dash = ("6 4", "2 3")[rank % 2]
-        series.append(Series(legend, x, row, "fixed", "currentColor", dash))
-    return series
-
-
-def _rows(what: str, rows: Numbers, count: int, x: np.ndarray, log: bool) -> np.ndarray:
-    rows = _numbers(what, rows, 2, log)
-    if rows.shape != (count, len(x)):
-        raise ValueError(
-            f"{what} must have shape {(count, len(x))}, a row for each value and a column for "
-            f"each x, got {rows.shape}"
-        )
-    return rows
-
-
 def _value_texts(values: np.ndarray, unit: str) -> list[str]:
     """What the reader sees and hears at each position of the slider."""
-    raised = [_raised(text) for text in distinctly_written(values)]
-    return [f"{text}\u00a0{unit.strip()}".strip() for text in raised]
-
-
-def _raised(text: str) -> str:
-    base, _, power = text.partition("^")
-    return base + power.translate(SUPERSCRIPT)
-
-
-# Where things lie
-
-
-def _axes(series: list[Series], logs: tuple[bool, bool], ylim: Any) -> tuple[Axis, Axis]:
-    x_low, x_high = _limits([s.x for s in series], logs[0], 0.0)
-    if ylim is None:
-        low, high = _limits([s.rows for s in series], logs[1], 0.05)
-    else:
-        low, high = _numbers("ylim", ylim, 1, logs[1])
-        if not low < high:
-            raise ValueError(f"ylim must be increasing, got {ylim}")
-    y = Axis(low, high, logs[1], HEIGHT - 44.0, 32.0)
-    left = 14 + LETTER * max(map(_letters, y.ticks().values()))
-    x = Axis(x_low, x_high, logs[0], left, WIDTH)
-    right = 6 + LETTER / 2 * max(map(_letters, x.ticks().values()))
-    return replace(x, stop=WIDTH - right), y
-
-
-def _limits(arrays: Iterable[np.ndarray], log: bool, margin: float) -> tuple[float, float]:
-    """Smallest and largest entry, apart by something, with a margin outside."""
-    arrays = list(arrays)
-    low, high = min(a.min() for a in arrays), max(a.max() for a in arrays)
-    if log:
-        low, high = math.log10(low), math.log10(high)
-    if high - low <= 1e-12 * abs(high):
-        half = abs(high) / 2 or 0.5
-        low, high = low - half, high + half
-    low, high = low - margin * (high - low), high + margin * (high - low)
-    return (10**low, 10**high) if log else (low, high)
-
-
-def _letters(text: str) -> float:
-    base, _, power = text.partition("^")
-    return len(base) + 0.7 * len(power)
-
-
-def _path(series: Series, row: int, axes: tuple[Axis, Axis]) -> str:
-    """The d attribute of an SVG path for one row."""
-    across, up = axes[0].place(series.x), axes[1].place(series.rows[row])
-    if "dots" in series.kind:  # a dot is a line of no length with a round cap
-        seen = axes[1].inside(series.rows[row])
-        return "".join(f"M{a:.4g} {u:.4g}h0" for a, u in zip(across[seen], up[seen], strict=True))
-    up = np.clip(up, -10 * HEIGHT, 10 * HEIGHT)
-    kept = _corners(across, up)
-    return "M" + " ".join(f"{a:.4g} {u:.4g}" for a, u in zip(across[kept], up[kept], strict=True))
-
-
-def _corners(across: np.ndarray, up: np.ndarray, within: float = 0.2) -> list[int]:
-    """Ranks of the points that a polyline needs to pass ``within`` of all points."""
-    kept, spans = {0, len(across) - 1}, [(0, len(across) - 1)]
-    while spans:
-        first, last = spans.pop()
-        chord = np.interp(across[first : last + 1], across[[first, last]], up[[first, last]])
-        miss = np.abs(up[first : last + 1] - chord)
-        if miss.max() > within:
-            corner = first + int(miss.argmax())
-            kept.add(corner)
-            spans += [(first, corner), (corner, last)]
-    return sorted(kept)
-
-
-# How it is written
-
-
-def _light_enough(figure: str) -> str:
-    if len(figure) > LIMIT:
-        raise ValueError(
-            f"the figure must stay below {LIMIT // 1000} kB, got {len(figure) // 1000} kB: "
-            "give fewer values, or curves with fewer points"
-        )
-    return figure
+    texts = map(raised, distinctly_written(values))
+    return [f"{text}\u00a0{unit.strip()}".strip() for text in texts]
 
 
 def _figure(
@@ -291,21 +104,21 @@ def _figure(
     words: dict[str, str],
 ) -> str:
     moving = [s for s in series if s.kind != "fixed"]
-    paths = [[_path(s, row, axes) for row in range(len(values))] for s in moving]
-    shown = chain((p[start] for p in paths), (_path(s, 0, axes) for s in series[len(moving) :]))
+    paths = [[path_of(s, row, axes) for row in range(len(values))] for s in moving]
+    shown = chain((p[start] for p in paths), (path_of(s, 0, axes) for s in series[len(moving) :]))
     # inside a script element only "<" can end the element or open a comment
     data = json.dumps({"values": values, "paths": paths}, separators=(",", ":"))
     w = {what: escape(text) for what, text in words.items()}
     anchor, now = w["name"], escape(values[start])
     return f"""<figure class="toy-slider" id="{anchor}"><style>{STYLE}</style>
-{_legend(series)}
+{legend_list(series)}
 <svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"
  aria-labelledby="{anchor}-title" aria-describedby="{anchor}-desc">
 <title id="{anchor}-title">{w["alt"]}</title>
-<desc id="{anchor}-desc">{_description(series, axes, w)}</desc>
-{_frame(axes, w)}
-<clipPath id="{anchor}-clip">{_box(axes)}</clipPath>
-{"".join(_drawn(s, d, anchor) for s, d in zip(series, shown, strict=True))}
+<desc id="{anchor}-desc">{description(series, axes, w)}</desc>
+{frame(axes, w)}
+<clipPath id="{anchor}-clip">{box(axes)}</clipPath>
+{"".join(drawn(s, d, anchor) for s, d in zip(series, shown, strict=True))}
 </svg>
 <div class="dial"><label for="{anchor}-range">{w["label"]}</label>
 <output for="{anchor}-range">{now}</output></div>
@@ -315,65 +128,3 @@ def _figure(
 {f"<figcaption>{w['caption']}</figcaption>" if words["caption"] else ""}
 <script type="application/json">{data.replace("<", chr(92) + "u003c")}</script>
 <script>{SCRIPT.replace("FIGURE", anchor)}</script></figure>"""
-
-
-def _legend(series: list[Series]) -> str:
-    """One entry for each legend; a curve and dots of the same legend share it."""
-    samples: dict[str, str] = {}
-    for s in series:
-        d = "M16 5h0" if "dots" in s.kind else "M2 5h28"
-        samples[s.legend] = samples.get(s.legend, "") + _drawn(s, d)
-    entries = (
-        f'<li><svg viewBox="0 0 32 10" aria-hidden="true">{sample}</svg>{escape(legend)}</li>'
-        for legend, sample in samples.items()
-    )
-    return f"<ul>{''.join(entries)}</ul>"
-
-
-def _drawn(series: Series, d: str, anchor: str = "") -> str:
-    kind = series.kind if anchor else series.kind.replace("moving", "")
-    clip = f' clip-path="url(#{anchor}-clip)"' if anchor and "dots" not in series.kind else ""
-    return (
-        f'<path class="{kind}" stroke="{series.color}" stroke-dasharray="{series.dash}"'
-        f'{clip} d="{d}"/>'
-    )
-
-
-def _box(axes: tuple[Axis, Axis]) -> str:
-    x, y = axes
-    width, height = x.stop - x.start, y.start - y.stop
-    return f'<rect x="{x.start:g}" y="{y.stop:g}" width="{width:g}" height="{height:g}"/>'
-
-
-def _frame(axes: tuple[Axis, Axis], w: dict[str, str]) -> str:
-    """Axes, grid, tick labels and the names of the axes."""
-    x, y = axes
-    left, right, bottom, top = (f"{at:g}" for at in (x.start, x.stop, y.start, y.stop))
-    parts = []
-    for tick, text in y.ticks().items():
-        at = f"{y.place(tick):.4g}"
-        parts += [f'<path class="grid" d="M{left} {at}H{right}"/>']
-        parts += [_text(f"{x.start - 6:g}", at, "end", text, 'dy=".33em"')]
-    for tick, text in x.ticks().items():
-        at = f"{x.place(tick):.4g}"
-        parts += [f'<path class="frame" d="M{at} {bottom}v5"/>']
-        parts += [_text(at, f"{y.start + 19:g}", "middle", text)]
-    return f"""{"".join(parts)}
-<path class="frame" d="M{left} {top}V{bottom}H{right}"/>
-<text x="4" y="16">{w["ylabel"]}</text>
-<text x="{(x.start + x.stop) / 2:.4g}" y="{HEIGHT - 5}" text-anchor="middle">{w["xlabel"]}</text>"""
-
-
-def _text(x: str, y: str, side: str, text: str, more: str = "") -> str:
-    base, _, power = text.partition("^")
-    raised = f'<tspan dy="-.45em" font-size="72%">{power}</tspan>' if power else ""
-    return f'<text x="{x}" y="{y}" text-anchor="{side}" {more}>{base}{raised}</text>'
-
-
-def _description(series: list[Series], axes: tuple[Axis, Axis], w: dict[str, str]) -> str:
-    across, up = (
-        f"{name}, {'logarithmic, ' * axis.log}{axis.low:.3g} to {axis.high:.3g}"
-        for name, axis in zip((w["xlabel"], w["ylabel"]), axes, strict=True)
-    )
-    drawn = ", ".join(dict.fromkeys(escape(s.legend) for s in series))
-    return f"Across: {across}. Up: {up}. Drawn: {drawn}. The slider below sets {w['label']}."
