@@ -1,12 +1,24 @@
 """Arguments for ``bad_arguments`` where the annotations do not say enough, made anew each time."""
 
+import tempfile
+
+import matplotlib.pyplot as plt
 import torch
 
-from toymodels import oscillator, signal_propagation
+from toymodels import (
+    data_separation,
+    deep_linear,
+    mean_field,
+    oscillator,
+    signal_propagation,
+    tower,
+    tree,
+)
 from toymodels.kernel_regression import KernelRegression
 from toymodels.networks import GradientDescent, Perceptron
 from toymodels.networks.data import Samples
 from toymodels.numerics.estimate import Estimate
+from toymodels.numerics.origin import marked
 
 DOUBLE = torch.float64
 
@@ -41,7 +53,142 @@ def swing():
     return oscillator.experiment(oscillator.Oscillator([0.5], 1.0, 1.0), 20, seed=0)
 
 
+def layers():
+    """Two members of a linear network with two modes."""
+    return deep_linear.gaussian(2, members=2, width=3, depth=2, scale=0.1, seed=0)
+
+
+def modes():
+    return deep_linear.DeepLinear(row(3.0, 1.0)(), start=0.05)
+
+
+def clouds():
+    return data_separation.clusters(
+        seed=0, classes=2, clusters=4, inputs=3, spread=0.2, samples=12, test_samples=6
+    )
+
+
+def classifiers():
+    return data_separation.Classifier(2, 4, slope=row(0.2, 0.5)())
+
+
+def fields(activation=torch.tanh):
+    kernel = torch.tensor([[1.0, 0.3], [0.3, 1.0]], dtype=DOUBLE)
+    return mean_field.MeanField(kernel, row(1.0, -0.5)(), 1.0, activation=activation)
+
+
+def marched():
+    return mean_field.theory(fields(), 3, step=0.05, points=256)
+
+
+def white():
+    """A deep linear network on white data."""
+    return mean_field.MeanField(torch.eye(2, dtype=DOUBLE), row(1.0, -0.5)(), 0.1, 2)
+
+
+def levels():
+    start = row(0.3, 0.2)()
+    return tower.upright_start(row(1.0, 0.5)(), start, dimension=6, size=0.3)
+
+
+def branches():
+    return tree.Tree((-1, 0, 0), row(2.0, 1.0, 0.5)(), row(0.1, 0.1, 0.1)(), row(0.2, 0.2, 0.2)())
+
+
+def measured():
+    """An average that came out of an experiment."""
+    return Estimate(marked(row(1.01, 0.49)(), "experiment"), row(0.01, 0.01)(), 9)
+
+
+CHECK = {"name": lambda: "half of it", "within": lambda: 3}
+SIDES = {"predicted": row(1.0, 0.5), "measured": measured}
+PARENT = {"parent": lambda: (-1, 0, 0)}
+TOWER = {"model": levels, "dimension": lambda: 8}
+FEATURES = {"features": lambda: clouds().inputs, "labels": lambda: clouds().labels}
+TRAINED = {"model": classifiers, "data": clouds, "record": lambda: torch.tensor([0, 2])}
+
 GOOD = {
+    "toymodels.deep_linear.DeepLinear": {"target": row(3.0, 1.0), "start": lambda: 0.05},
+    "toymodels.deep_linear.train_from": {"weights": layers, "target": row(3.0, 1.0)},
+    "toymodels.deep_linear.as_started": {"weights": layers, "target": row(3.0, 1.0)},
+    "toymodels.deep_linear.imbalances": {"weights": layers},
+    "toymodels.data_separation.within_between": FEATURES,
+    "toymodels.data_separation.separation": FEATURES,
+    "toymodels.data_separation.theory": {"model": classifiers, "data": clouds},
+    "toymodels.data_separation.experiment": TRAINED,
+    "toymodels.data_separation.diagram": TRAINED | {"noise": lambda: {"rate": row(0.01, 0.1)()}},
+    "toymodels.data_separation.clusters": {
+        "inputs": lambda: 3,
+        "samples": lambda: 12,
+        "test_samples": lambda: 6,
+    },
+    "toymodels.data_separation.standardized": {
+        "points": lambda: torch.arange(12.0).reshape(4, 3).double(),
+        "label": lambda: torch.tensor([0, 1, 0, 1]),
+        "samples": lambda: 3,
+    },
+    "toymodels.mean_field.MeanField": {"kernel": lambda: torch.eye(3, dtype=DOUBLE)},
+    "toymodels.mean_field.theory": {"model": fields, "points": lambda: 256},
+    "toymodels.mean_field.experiment": {"model": fields},
+    "toymodels.mean_field.independent": {"model": fields, "neurons": lambda: 60},
+    "toymodels.mean_field.follow": {
+        "model": fields,
+        "fields": marched,
+        "h": lambda: torch.ones(4, 2, dtype=DOUBLE),
+        "z": lambda: torch.ones(4, dtype=DOUBLE),
+    },
+    "toymodels.mean_field.growth": {"model": fields, "fields": marched},
+    "toymodels.mean_field.leading_order": {"model": white},
+    "toymodels.tower.Tower": {
+        "target": row(1.0, 0.5),
+        "readout": row(0.3, 0.2),
+        "signal": lambda: torch.eye(2, dtype=DOUBLE),
+        "residual": lambda: torch.eye(2, dtype=DOUBLE),
+    },
+    **{f"toymodels.tower.{name}": {"model": levels} for name in ("theory", "rates")},
+    **{f"toymodels.tower.{name}": TOWER for name in ("experiment", "sampled", "embedded")},
+    "toymodels.tower.train_from": {
+        "weights": lambda: tower.embedded(levels(), dimension=6, seed=0, members=2),
+        "model": levels,
+    },
+    "toymodels.tower.invariants": {
+        "seen": lambda: tower.theory(levels(), row(0.0, 1.0)()),
+        "above": lambda: (-1, 0),
+    },
+    **{f"toymodels.tree.{name}": PARENT for name in ("Tree", "products", "balanced", "invariant")},
+    **{f"toymodels.tree.{name}": PARENT for name in ("plateau", "staircase")},
+    **{f"toymodels.tree.{name}": {"model": branches} for name in ("theory", "half_time")},
+    "toymodels.tree.tangent_kernel": {"model": branches},
+    "toymodels.tree.experiment": {"model": branches, "samples": lambda: 6},
+    "toymodels.sweeps.grid.sweep": {
+        "function": lambda: lambda width: width / 2,
+        "grid": lambda: {"width": [1, 2]},
+        "store": tempfile.mkdtemp,
+    },
+    "toymodels.page.claim.claim": CHECK | SIDES | {"null": row(2.0, 0.0)},
+    "toymodels.page.claim.departs": {
+        "name": lambda: "fails",
+        "predicted": row(2.0, 0.9),
+        "measured": measured,
+        "beyond": lambda: 5,
+    },
+    "toymodels.page.claim.identity": CHECK | {"one": row(1.0, 0.5), "other": row(1.0, 0.5)},
+    "toymodels.page.exercise.Exercise": {
+        "solution": lambda: 0.5,
+        "mistakes": lambda: {"Twice as large.": 1.0, "Half as large.": 0.25},
+    },
+    "toymodels.page.slider.slider": {
+        "x": row(0.0, 1.0, 2.0),
+        "curves": lambda: {"u": torch.eye(3, dtype=DOUBLE)},
+        "values": row(1.0, 2.0, 3.0),
+        "name": lambda: "fig-slider",
+    },
+    "toymodels.page.style.finish": {"figure": plt.figure},
+    "toymodels.page.style.points": {
+        "axes": lambda: plt.figure().gca(),
+        "x": row(0.0, 1.0),
+        "measured": measured,
+    },
     "toymodels.kernel_regression.sphere_experiment": {
         "model": shells,
         "kernel": lambda: torch.exp,

@@ -384,7 +384,7 @@ BAD = {
     "no log of y": ({"curves": {"a": -ROWS}, "yscale": "log"}, "must be positive on a log axis"),
     "no log of dots": ({"points": {"a": 0 * ROWS}, "yscale": "log"}, "points 'a' must be pos"),
     "odd scale": ({"xscale": "symlog"}, "xscale must be 'linear' or 'log', got 'symlog'"),
-    "limits": ({"ylim": (1.0, 0.0)}, "ylim must be increasing"),
+    "limits": ({"ylim": (1.0, 0.0)}, "ylim must be two increasing"),
     "limits on log": ({"ylim": (0.0, 1.0), "yscale": "log"}, "ylim must be positive"),
     "dots without x": ({"points": {"a": (TIME[:4], ROWS)}}, r"points 'a' must have shape \(3, 4\)"),
     "dots at no x": ({"points": {"a": (TIME[:0], ROWS)}}, "x of points 'a' must be a filled"),

@@ -238,6 +238,7 @@ def follow(
     """
     if model.hidden_layers != 1:
         raise ValueError(f"hidden_layers must be 1 to follow neurons, got {model.hidden_layers}")
+    _check_step(step)
     h = h.expand(*model.batch, *h.shape[-2:])
     z = z.expand(*model.batch, z.shape[-1])
     h_path, z_path = [h], [z]
@@ -386,6 +387,10 @@ def _train(
 def _check_steps(steps: int, step: float) -> None:
     if steps < 0:
         raise ValueError(f"steps must be at least 0, got {steps}: time does not run back")
+    _check_step(step)
+
+
+def _check_step(step: float) -> None:
     if not 0 < step < math.inf:
         raise ValueError(f"step must be positive and finite, got {step}: it descends the loss")
 

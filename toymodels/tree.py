@@ -36,7 +36,7 @@ from toymodels.networks.rules import GradientDescent, Rule
 from toymodels.numerics import draws
 from toymodels.numerics.clock import check_time, ticks
 from toymodels.numerics.door import door
-from toymodels.numerics.integrate import solve
+from toymodels.numerics.integrate import SHORTEST, solve
 from toymodels.numerics.quantity import require
 
 Parents = Sequence[int] | Int[Tensor, " node"]
@@ -372,7 +372,7 @@ def _stiff(
     band = start.shape[-1] - 1  # problems do not meet
     solution = solve_ivp(
         flat_rate,
-        (0.0, max(clock[-1], np.finfo(float).tiny)),
+        (0.0, max(clock[-1], SHORTEST)),
         start.cpu().numpy().ravel(),
         method="LSODA",
         t_eval=clock,

@@ -84,6 +84,8 @@ class Parameter:
             return None
         if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
             value = value.item()
+        if isinstance(value, range):
+            value = list(value)
         for convert in (self._number, self._tensor, self._function, self._sequence):
             found = convert(value, home)
             if found is not None:

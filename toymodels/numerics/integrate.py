@@ -18,6 +18,7 @@ from toymodels.numerics.clock import check_time
 from toymodels.numerics.door import door
 from toymodels.numerics.quantity import require
 
+SHORTEST = 1e-100  # span of an integration: LSODA never returns from much shorter ones
 Rate = Callable[[Tensor, Tensor], Tensor]  # (time, state[*batch, state]) -> d state / d time
 
 
@@ -59,7 +60,7 @@ def solve(
 
     # SciPy looks at the mean square error of the whole stack: one member may hold all of it
     share = max(start[..., 0].numel(), 1) ** -0.5
-    span = max(float(time[-1]), np.finfo(float).tiny)
+    span = max(float(time[-1]), SHORTEST)
     method = {"method": "DOP853"}
     if bandwidth is not None:  # the state is the last axis: neighbours stay neighbours when flat
         band = min(bandwidth, start.numel() - 1)

@@ -149,9 +149,10 @@ def place_axes(series: list[Series], logs: tuple[bool, bool], ylim: Any) -> tupl
     if ylim is None:
         low, high = _limits([s.rows for s in series], logs[1], 0.05)
     else:
-        low, high = real_numbers("ylim", ylim, 1, logs[1])
-        if not low < high:
-            raise ValueError(f"ylim must be increasing, got {ylim}")
+        ends = real_numbers("ylim", ylim, 1, logs[1])
+        if len(ends) != 2 or not ends[0] < ends[1]:
+            raise ValueError(f"ylim must be two increasing numbers, got {ylim}")
+        low, high = ends
     y = Axis(low, high, logs[1], HEIGHT - 44.0, 32.0)
     left = 14 + LETTER * max(map(_letters, y.ticks().values()))
     x = Axis(x_low, x_high, logs[0], left, WIDTH)

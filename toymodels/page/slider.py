@@ -9,12 +9,12 @@ import json
 from collections.abc import Mapping
 from html import escape
 from itertools import chain
-from numbers import Real
 from pathlib import Path
 
 import numpy as np
 from IPython.display import HTML
 
+from toymodels.numerics.door import door
 from toymodels.page.axis import Axis, distinctly_written
 from toymodels.page.drawing import (
     HEIGHT,
@@ -39,6 +39,7 @@ from toymodels.page.drawing import (
 SCRIPT, STYLE = (Path(__file__).with_suffix(kind).read_text("utf-8") for kind in (".js", ".css"))
 
 
+@door
 def slider(
     x: Numbers,
     curves: Mapping[str, Numbers],
@@ -53,7 +54,7 @@ def slider(
     caption: str = "",
     xscale: str = "linear",
     yscale: str = "linear",
-    ylim: tuple[Real, Real] | None = None,
+    ylim: Numbers = None,
     start: int = 0,
     points: Mapping[str, Numbers] | None = None,
     reference: Mapping[str, Numbers] | None = None,
@@ -64,7 +65,8 @@ def slider(
     one row for each of ``values``. ``points`` does the same for dots; a pair (x, rows) puts them
     at their own x. Dots take the colour of the curve of the same legend, else of the same rank.
     ``reference`` maps a legend to a curve (point,) that does not move, drawn dashed. ``start`` is
-    the row shown first. ``name`` is the anchor of the figure and must be unique on its page.
+    the row shown first, ``ylim`` a
+    pair of numbers. ``name`` is the anchor of the figure and must be unique on its page.
 
     Raises ValueError on empty, ragged or non-finite numbers, numbers <= 0 on a log axis, rows that
     do not match ``values``, and a figure too heavy for a page.

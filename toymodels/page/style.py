@@ -1,11 +1,14 @@
 """How every figure in the book looks."""
 
+from jaxtyping import Float
 from matplotlib import cycler
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from torch import Tensor
 
+from toymodels.numerics.door import door
 from toymodels.numerics.estimate import Estimate
 from toymodels.numerics.origin import plain
 
@@ -48,9 +51,14 @@ def finish(figure: Figure) -> None:
     plt.show()
 
 
-def points(axes: Axes, x: object, measured: Estimate, **look):
+@door
+def points(axes: Axes, x: Float[Tensor, "..."], measured: Estimate, **look):
     """Dots with error bars: ``measured`` over ``x``. ``look`` goes on to matplotlib's errorbar."""
-    value, error = (plain(part).cpu() for part in (measured.value, measured.error))
+    x, value, error = (plain(part).cpu() for part in (x, measured.value, measured.error))
+    if x.shape != value.shape:
+        raise ValueError(
+            f"x must have shape {tuple(value.shape)}, as measured has, got {tuple(x.shape)}"
+        )
     return axes.errorbar(x, value, error, **({"fmt": "o"} | look))
 
 

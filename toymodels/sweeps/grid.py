@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from toymodels.numerics.door import shown
 from toymodels.numerics.draws import whole_number
 from toymodels.sweeps.fingerprint import files_read, fingerprint, other_packages
 from toymodels.sweeps.store import Fields, Point, Store
@@ -84,7 +85,9 @@ def sweep(
     """
     _require("joblib", "xarray")
     axes = _check_grid(function, grid)
-    _check_workers(workers, threads)
+    workers = _checked_workers(workers, threads)
+    if not isinstance(store, str | os.PathLike):
+        raise ValueError(f"store must be the name of a folder, got {shown(store)}")
     dtype = torch.get_default_dtype()
     code = fingerprint(function) | {"default dtype": str(dtype), "threads": str(threads)}
     task = _Task(function, Store(Path(store).absolute(), code), dtype, threads)
@@ -337,18 +340,21 @@ def _check_axis(name: str, values: Iterable) -> list:
     return plain
 
 
-def _check_workers(workers: Any, threads: int) -> None:
+def _checked_workers(workers: Any, threads: int) -> Any:
+    """``workers`` as a number of Python's, or the client of a cluster."""
     if whole_number(threads, "threads") < 1:
         raise ValueError("threads must be at least 1, got 0: nothing would compute")
-    if isinstance(workers, int):
-        if whole_number(workers, "workers") < 1:
+    if hasattr(workers, "__index__"):  # NumPy's numbers have it too
+        count = whole_number(workers, "workers")
+        if count < 1:
             raise ValueError("workers must be at least 1, got 0: nothing would compute")
-        return
+        return count
     _require("dask.distributed")
     from dask.distributed import Client
 
     if not isinstance(workers, Client):
-        raise ValueError(f"workers must be a number or a dask Client, got {workers!r}")
+        raise ValueError(f"workers must be a number or a dask Client, got {shown(workers)}")
+    return workers
 
 
 def _require(*packages: str) -> None:
