@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PLACES = ["numerics", "networks", "limits"]
-# the other models need more examples in ``good_arguments``
-PLACES += ["oscillator", "kernel_regression", "signal_propagation"]
+PLACES = ["numerics", "networks", "limits", "sweeps", "page"]
+PLACES += sorted(p.stem for p in (ROOT / "toymodels").glob("[a-z]*.py"))
 
 
 @pytest.mark.parametrize("place", PLACES)

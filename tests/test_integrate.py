@@ -35,6 +35,14 @@ def test_solve_reaches_its_tolerance():
     torch.testing.assert_close(decay[..., 0], torch.exp(-SPEED * TIME), atol=1e-10, rtol=0)
 
 
+@pytest.mark.parametrize("last", [0.0, 1e-310, 1e-200])
+def test_next_to_no_time_is_no_reason_to_hang(last):
+    time = torch.tensor([0.0, last], dtype=torch.float64)
+    for bandwidth in (None, 1):  # LSODA would try ever shorter steps
+        found = solve(lambda t, y: -y, torch.ones(1, 2).double(), time, bandwidth=bandwidth)
+        assert torch.equal(found, torch.ones(1, 2, 2).double())
+
+
 def test_the_time_axis_may_start_late_and_repeat():
     late = torch.tensor([1.0, 1.0, 2.5], dtype=torch.float64)
     torch.testing.assert_close(solve(swing, START, late), swung(START, late), atol=1e-6, rtol=0)

@@ -307,6 +307,8 @@ def clusters(
         raise ValueError(f"inputs must be at least 1, got {inputs}")
     if not 0 <= spread < float("inf"):
         raise ValueError(f"spread must be finite and not negative, got {spread}")
+    if test_samples < 1:
+        raise ValueError(f"test_samples must be at least 1, got {test_samples}")
     total = samples + test_samples
     centers = draws.normal(seed, "centers", 1, (clusters, inputs))[0]
     cloud = draws.integers(seed, "clouds", 1, (total,), high=clusters)[0]

@@ -26,8 +26,8 @@ from scipy.special import hyp2f1
 from torch import Tensor
 
 from toymodels.networks.data import Samples
-from toymodels.networks.ensemble import State, checked_weights, train
-from toymodels.networks.network import Weights
+from toymodels.networks.ensemble import State, train
+from toymodels.networks.network import Weights, checked_weights
 from toymodels.networks.rules import GradientDescent, Rule
 from toymodels.numerics import draws
 from toymodels.numerics.clock import check_time, ticks
@@ -164,7 +164,7 @@ def train_from(
     """
     clock = ticks(time, step)
     weights = checked_weights(weights)
-    target, modes = target.to(weights[0]), target.shape[-1]
+    target, modes = _for_members(target.to(weights[0]), weights), target.shape[-1]
     # sqrt(modes) on both sides turns the mean over these inputs into the sum over white ones
     inputs = modes**0.5 * torch.eye(modes, dtype=target.dtype, device=target.device)
     labels = modes**0.5 * torch.diag_embed(target)
@@ -251,13 +251,27 @@ def as_started(weights: Weights, target: Float[Tensor, "*batch mode"]) -> DeepLi
     grow = (first + second).square().sum(-2) / 4
     shrink = (first - second).square().sum(-2) / 4
     imbalance = 4 * grow.sqrt() * shrink.sqrt()
-    return DeepLinear(target.to(grow).expand_as(grow), start=grow - shrink, imbalance=imbalance)
+    target = _for_members(target.to(grow), weights)
+    return DeepLinear(target.expand_as(grow), start=grow - shrink, imbalance=imbalance)
 
 
 @door
 def imbalances(weights: Weights) -> list[Tensor]:
     """The conserved matrices W_{l+1}^T W_{l+1} - W_l W_l^T, (*batch, hidden, hidden) each."""
+    weights = checked_weights(weights)
     return [b.mT @ b - a @ a.mT for a, b in zip(weights[:-1], weights[1:], strict=True)]
+
+
+def _for_members(target: Tensor, weights: Weights) -> Tensor:
+    """``target`` if it has a mode per output and no more axes than the members have."""
+    batch, modes = weights[0].shape[:-2], weights[-1].shape[-2]
+    try:
+        return target.expand(*batch, modes)
+    except RuntimeError:
+        raise ValueError(
+            f"target must have shape ({modes},) or {(*batch, modes)} to go with the weights, got "
+            f"{tuple(target.shape)}"
+        ) from None
 
 
 def _two_layers(s: Tensor, u0: Tensor, c: Tensor, t: Tensor) -> Tensor:

@@ -392,7 +392,7 @@ def _in_dtype(model: KernelRegression, curve: LearningCurve) -> LearningCurve:
 
 
 def _sizes(samples: Tensor, like: Tensor) -> Tensor:
-    if not ((samples > 0) & samples.isfinite()).all():
+    if samples.is_complex() or not ((samples > 0) & samples.isfinite()).all():
         raise ValueError(f"samples must be positive and finite, got {samples.tolist()}")
     return samples.to(device=like.device, dtype=torch.float64)
 

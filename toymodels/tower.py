@@ -30,6 +30,7 @@ from torch.nn.functional import embedding
 
 from toymodels.networks.data import Fresh
 from toymodels.networks.ensemble import train
+from toymodels.networks.network import checked_weights
 from toymodels.networks.rules import GradientDescent
 from toymodels.numerics import draws
 from toymodels.numerics.clock import check_time, ticks
@@ -195,7 +196,8 @@ def train_from(
     """
     clock = ticks(time, step)
     _check_counts(batch_size=batch_size)
-    features, levels = weights[0], model.target.shape[-1]
+    weights, levels = checked_weights(weights), model.target.shape[-1]
+    features = weights[0]
     dimension, dtype = features.shape[-1], features.dtype
     target = model.target.to(features).expand(*features.shape[:-2], levels).reshape(-1, levels)
 
@@ -349,8 +351,10 @@ def upright_start(
     """
     levels = target.shape[-1]
     d = torch.as_tensor(dimension, dtype=target.dtype, device=target.device)
-    if not (bool((d > 1).all()) and size > 0):
-        raise ValueError(f"dimension must be above 1 and size positive, got {dimension} and {size}")
+    if not (bool((d > 1).all()) and 0 < size < float("inf")):
+        raise ValueError(
+            f"dimension must be above 1 and size positive and finite, got {dimension} and {size}"
+        )
     eye = torch.eye(levels, dtype=target.dtype, device=target.device)
     one = eye.expand(*target.shape[:-1], levels, levels)
     share = (1 / d)[..., None, None]
@@ -360,6 +364,9 @@ def upright_start(
 @door
 def invariants(seen: Growth, above: Sequence[int]) -> Float[Tensor, "*batch time level"]:
     """|w_j|^2 - a_j^2 - sum over the children of j of |w_c|^2: constant under gradient flow."""
+    levels = seen.readout.shape[-1]
+    if len(above) != levels or not all(-1 <= parent < levels for parent in above):
+        raise ValueError(f"above must name the parents of {levels} levels or -1, got {above}")
     length = seen.signal.square().sum(-1) + seen.residual.diagonal(dim1=-2, dim2=-1)
     kept = list((length - seen.readout.square()).unbind(-1))
     for level, parent in enumerate(above):

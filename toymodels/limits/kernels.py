@@ -34,6 +34,7 @@ from torch import Tensor
 from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import Function, derivatives, entrywise
 from toymodels.numerics.expectation import average, pair_average, pair_table
+from toymodels.numerics.quantity import per_problem
 
 BLOCK = 1 << 16  # pairs at once on a CPU: the few arrays that a block needs stay in its cache
 FEW = 2000  # pairs are averaged one by one
@@ -83,8 +84,8 @@ def wide_kernels(
     for name, points in (("inputs", inputs), ("others", others)):
         if points is not None and not points.isfinite().all():
             raise ValueError(f"{name} must be finite, got NaN or infinity")
-    scale = _spread(weight_variance, inputs) / inputs.shape[-1]
-    offset = _spread(bias_variance, inputs)
+    scale, offset = _spread(weight_variance, bias_variance, inputs)
+    scale = scale / inputs.shape[-1]
     columns = inputs if others is None else others
     kernel = (inputs @ columns.mT).mul_(scale).add_(offset)
     sizes = None
@@ -114,7 +115,7 @@ def deeper_kernels(
     """
     if isinstance(hidden_layers, bool) or not isinstance(hidden_layers, int) or hidden_layers < 0:
         raise ValueError(f"hidden_layers must be a whole number from 0 up, got {hidden_layers!r}")
-    scale, offset = _spread(weight_variance, kernel), _spread(bias_variance, kernel)
+    scale, offset = _spread(weight_variance, bias_variance, kernel)
     for name, value in (("weight_variance", scale), ("bias_variance", offset)):
         if not ((value >= 0) & value.isfinite()).all():
             raise ValueError(f"{name} must be finite and not negative, got {value.tolist()}")
@@ -327,9 +328,11 @@ def _variances(kernel: Tensor, variances: tuple[Tensor, Tensor] | None) -> tuple
     return rows, columns
 
 
-def _spread(value: float | Tensor, like: Tensor) -> Tensor:
-    """A number per problem as a tensor that multiplies its matrix."""
-    return torch.as_tensor(value, dtype=like.dtype, device=like.device)[..., None, None]
+def _spread(weight: float | Tensor, bias: float | Tensor, like: Tensor) -> list[Tensor]:
+    """Both variances, numbers or one per problem, as tensors that multiply matrices ``like``."""
+    both = {"weight_variance": weight, "bias_variance": bias}
+    numbers = [per_problem(name, x, like.shape[:-2], like) for name, x in both.items()]
+    return [x[..., None, None] for x in numbers]
 
 
 def _same(found: Tensor, expected: Tensor) -> bool:

@@ -30,6 +30,8 @@ from toymodels.networks.network import (
     Perceptron,
     PlainGradient,
     Weights,
+    checked_weights,
+    each_its_own,
     for_members,
 )
 from toymodels.networks.rules import Rule
@@ -256,28 +258,7 @@ def _flatten(batch: torch.Size) -> Callable[[Tensor], Tensor]:
 
 def _flatten_shared(batch: torch.Size) -> Callable[[Tensor], Tensor]:
     """Samples per member brought to one axis of members; shared ones stay as they are."""
-    return lambda x: (
-        x if x.ndim == 2 else x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
-    )
-
-
-def checked_weights(weights: Weights) -> list[Tensor]:
-    """As tensors; refuses weights without layers or members, and layers of different members."""
-    weights = [torch.as_tensor(w) for w in weights]
-    if not weights:
-        raise ValueError("weights must hold at least one layer, got none")
-    for weight in weights:
-        if weight.ndim < 2 or not weight.is_floating_point():
-            raise ValueError(
-                "weights must be floating tensors (*batch, out, in), "
-                f"got {weight.dtype} of shape {tuple(weight.shape)}"
-            )
-    batches = {tuple(w.shape[:-2]) for w in weights}
-    if len(batches) > 1:
-        raise ValueError(f"weights must have the same members in every tensor, got {batches}")
-    if weights[0].shape[:-2].numel() == 0:
-        raise ValueError(f"weights must hold at least one member, got {tuple(weights[0].shape)}")
-    return weights
+    return lambda x: x if x.ndim == 2 else each_its_own("samples", x, batch)
 
 
 def check_fit(weights: Weights, inputs: Tensor, labels: Tensor, network: Network) -> None:
@@ -300,7 +281,10 @@ def check_observe(observe: object) -> None:
 
 def whole_steps(record: Tensor | Sequence[int | float]) -> Int[Tensor, " time"]:
     """``record`` as whole numbers; refuses what are none, or do not increase from 0 up."""
-    steps = torch.as_tensor(record)
+    try:
+        steps = torch.as_tensor(record)
+    except (TypeError, ValueError):
+        raise ValueError(f"record must hold whole numbers of steps, got {record!r}") from None
     if steps.ndim != 1 or len(steps) == 0:
         raise ValueError(f"record must be one axis with entries, got shape {tuple(steps.shape)}")
     if not torch.equal(steps, steps.round()):  # false of NaN too

@@ -255,3 +255,36 @@ def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
         )
     mean = z.mean(-2, keepdim=True)
     return mean, (z - mean).square().mean(-2, keepdim=True)  # three times as fast as `var`
+
+
+def checked_weights(weights: Weights) -> list[Tensor]:
+    """As tensors; refuses weights without layers or members, and layers of different members."""
+    weights = [torch.as_tensor(w) for w in weights]
+    if not weights:
+        raise ValueError("weights must hold at least one layer, got none")
+    for weight in weights:
+        if weight.ndim < 2 or not weight.is_floating_point():
+            raise ValueError(
+                "weights must be floating tensors (*batch, out, in), "
+                f"got {weight.dtype} of shape {tuple(weight.shape)}"
+            )
+    batches = {tuple(w.shape[:-2]) for w in weights}
+    if len(batches) > 1:
+        raise ValueError(f"weights must have the same members in every tensor, got {batches}")
+    if weights[0].shape[:-2].numel() == 0:
+        raise ValueError(f"weights must hold at least one member, got {tuple(weights[0].shape)}")
+    return weights
+
+
+def each_its_own(name: str, x: Tensor, batch: tuple[int, ...]) -> Tensor:
+    """Matrices ``x``, (row, column) or one per member, as (member, row, column) of a flat batch.
+
+    Raises ValueError, naming the argument ``name``, where they do not fit the members.
+    """
+    try:
+        return x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
+    except RuntimeError:
+        raise ValueError(
+            f"{name} must be for all members or one per member, shape {tuple(batch)} before its "
+            f"last two axes, got {tuple(x.shape)}"
+        ) from None

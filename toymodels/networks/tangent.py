@@ -14,7 +14,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from toymodels.networks.chunks import room
-from toymodels.networks.network import Network, Perceptron, Weights, for_members
+from toymodels.networks.network import (
+    Network,
+    Perceptron,
+    Weights,
+    checked_weights,
+    each_its_own,
+    for_members,
+)
 from toymodels.numerics.door import door
 
 
@@ -35,6 +42,7 @@ def tangent_kernel(
     if rates is not None and len(rates) != len(weights):
         raise ValueError(f"rates must be {len(weights)}, one per weight tensor, got {len(rates)}")
     rates = [1.0] * len(weights) if rates is None else rates
+    weights = checked_weights(weights)
     if not all(isinstance(rate, int | float) for rate in rates):
         raise ValueError(f"rates must be numbers, got {rates}")
 
@@ -70,6 +78,7 @@ def feature_kernels(
     network: Perceptron, weights: Weights, inputs: Float[Tensor, "*inputs sample input"]
 ) -> Float[Tensor, "*batch layer sample sample"]:
     """Mean over units of signal(x) signal(x') after every hidden layer, first layer first."""
+    weights = checked_weights(weights)
 
     def kernels(network: Perceptron, weights: Weights, inputs: Tensor) -> Tensor:
         signals = network.features(weights, inputs)
@@ -84,8 +93,8 @@ def _in_chunks(action, network, weights: Weights, data: tuple, numbers: int) -> 
     batch = weights[0].shape[:-2]
     flat = [w.reshape(-1, *w.shape[-2:]) for w in weights]
     data = [
-        x if x is None or x.ndim == 2 else x.expand(*batch, *x.shape[-2:]).flatten(0, -3)
-        for x in data
+        x if x is None or x.ndim == 2 else each_its_own(name, x, batch)
+        for name, x in zip(("inputs", "others"), data, strict=False)
     ]
     network = for_members(network, lambda v: v.expand(batch).reshape(-1))
     # far beyond the cache, but never much memory: a kernel is made once, not at every step

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from toymodels.numerics.door import door
+from toymodels.numerics.quantity import per_problem
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def first_passage(
     Straight lines between the records; infinite for a path that never reaches it, the first time
     on record for one that starts above. For falling paths pass both with the other sign.
     """
-    level = torch.as_tensor(level, dtype=path.dtype, device=path.device)[..., None]
+    level = per_problem("level", level, path.shape[:-1], path)[..., None]
     above = path >= level
     last = above.int().argmax(-1, keepdim=True)  # of the first record above
     before = (last - 1).clamp(min=0)

@@ -86,6 +86,8 @@ class Parameter:
             value = value.item()
         if isinstance(value, range):
             value = list(value)
+        if isinstance(value, str) and torch.device in self.choices:
+            return self._device(value)
         for convert in (self._number, self._tensor, self._function, self._sequence):
             found = convert(value, home)
             if found is not None:
@@ -93,6 +95,12 @@ class Parameter:
         if self._fits(value):
             return value
         raise ValueError(f"{self.name} must be {self.text}, got {shown(value)}")
+
+    def _device(self, word: str) -> torch.device:
+        try:
+            return torch.device(word)
+        except RuntimeError:
+            raise ValueError(f"{self.name} must be the name of a device, got {word!r}") from None
 
     @property
     def _takes_lists(self) -> bool:

@@ -91,7 +91,8 @@ def mean(samples: Float[Tensor, "*shape"], axis: int) -> Estimate:
 
     Points of time or layers of one network are not. Raises ValueError on fewer than 2 members.
     """
-    return Estimate(samples.mean(axis), standard_error(samples, axis), samples.shape[axis])
+    error = standard_error(samples, axis)
+    return Estimate(samples.mean(axis), error, samples.shape[axis])
 
 
 @door
@@ -120,6 +121,10 @@ def slope(x: Float[Tensor, " point"], y: Estimate) -> Estimate:
 
     Its error follows from theirs; with logarithms on both axes it is an exponent.
     """
+    if x.shape != y.value.shape:
+        raise ValueError(
+            f"x must have shape {tuple(y.value.shape)}, as y has, got {tuple(x.shape)}"
+        )
     weight = y.error**-2
     x = x.to(weight)
     centered = x - (weight * x).sum() / weight.sum()
@@ -128,6 +133,8 @@ def slope(x: Float[Tensor, " point"], y: Estimate) -> Estimate:
 
 
 def _members(samples: Tensor, axis: int) -> int:
+    if not -samples.ndim <= axis < samples.ndim:
+        raise ValueError(f"axis must be one of {samples.ndim} axes of the samples, got {axis}")
     members = samples.shape[axis]
     if members < 2:
         raise ValueError(f"samples must have at least 2 members along axis {axis}, got {members}")

@@ -88,7 +88,7 @@ def identity(
 
     Units, arrays and refusals as in ``claim``; neither side needs to come from an experiment.
     """
-    sides = _Sides(name, one, other, scale)
+    sides = _Sides(name, one, other, scale, words=("one", "other"))
     sides.publish("identity", within=within, key=key, n=n, source=source)
 
 
@@ -152,19 +152,27 @@ def departs(
     Where there is an error bar, also by three standard errors. Otherwise as in ``claim``.
     """
     sides = _Sides(name, predicted, measured, scale)
+    _positive("beyond", beyond)
     sides.publish("failure", beyond=beyond, key=key, n=n, source=source)
 
 
 class _Sides:
     """The two sides of a check, entry by entry, and the unit of their distance."""
 
-    def __init__(self, name: str, predicted: Value, measured: Value, scale: Value | None):
-        if not name.strip():
-            raise ValueError("a claim must have a name that says what it claims")
+    def __init__(
+        self,
+        name: str,
+        predicted: Value,
+        measured: Value,
+        scale: Value | None,
+        words: tuple[str, str] = ("predicted", "measured"),
+    ):
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError("a claim must have a name that says what it claims, in words")
         self.name = name
         self.members = [x.members for x in (predicted, measured) if isinstance(x, Estimate)]
-        p, its_error = self._parts("predicted", predicted)
-        m, error = self._parts("measured", measured)
+        p, its_error = self._parts(words[0], predicted)
+        m, error = self._parts(words[1], measured)
         self.error = np.hypot(its_error, error) if self.members else None
         self.unit, units = self._scale(p, scale)
         self.predicted, self.measured, self.units = np.broadcast_arrays(p, m, units)
@@ -179,7 +187,10 @@ class _Sides:
     def _numbers(self, word: str, value: Value) -> np.ndarray:
         if isinstance(value, Tensor):
             value = origin.plain(value).detach().cpu().numpy()
-        numbers = np.atleast_1d(np.asarray(value))
+        try:
+            numbers = np.atleast_1d(np.asarray(value))
+        except ValueError:
+            raise ValueError(f"{self.name}: {word} must not be ragged, got {value}") from None
         if numbers.size == 0 or numbers.dtype.kind not in "biuf" or not np.isfinite(numbers).all():
             raise ValueError(f"{self.name}: {word} must be finite real numbers, got {value}")
         return numbers.astype(float)

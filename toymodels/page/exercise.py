@@ -53,8 +53,12 @@ class Exercise:
             raise ValueError(
                 f"{self.question}: within must be a positive number, got {self.within}"
             )
-        if not self.mistakes:
+        if not isinstance(self.question, str):
+            raise ValueError(f"question must be words, got {self.question!r}")
+        if not isinstance(self.mistakes, Mapping) or not self.mistakes:
             raise ValueError(f"{self.question}: mistakes must name at least one, got none")
+        if not isinstance(self.inputs, Sequence):
+            raise ValueError(f"{self.question}: inputs must be a list of argument tuples")
         if callable(self.solution) != bool(self.inputs):
             raise ValueError(f"{self.question}: inputs must be given for a function, and only then")
         for message, wrong in self._wrong.items():

@@ -44,6 +44,7 @@ def use_book_style() -> None:
     _draw_svg_in_notebooks()
 
 
+@door
 def finish(figure: Figure) -> None:
     """Fit the layout and show ``figure``. Returns nothing, so a cell shows one figure."""
     if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):  # fits by itself

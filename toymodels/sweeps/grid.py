@@ -311,6 +311,8 @@ def _check_alike(points: list[Point], results: dict[int, Fields], number: int) -
 
 def _check_grid(function: Callable, grid: Mapping[str, Iterable]) -> dict[str, list]:
     """The axes as lists of Python's own numbers and words, so that equal points look equal."""
+    if not isinstance(grid, Mapping):
+        raise ValueError(f"grid must map names to their values, got {shown(grid)}")
     if not grid:
         raise ValueError("grid must have at least one axis, got none")
     axes = {name: _check_axis(name, values) for name, values in grid.items()}

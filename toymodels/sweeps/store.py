@@ -67,7 +67,7 @@ class Store:
         Raises ValueError on results of other code, unless ``on_change`` is "recompute", which
         discards them.
         """
-        if on_change not in ("refuse", "recompute"):
+        if not isinstance(on_change, str) or on_change not in ("refuse", "recompute"):
             raise ValueError(f'on_change must be "refuse" or "recompute", got {on_change!r}')
         self.folder.mkdir(parents=True, exist_ok=True)
         manifest = self.folder / "manifest.json"
