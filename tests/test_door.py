@@ -169,6 +169,30 @@ def test_a_frozen_dataclass_stays_one():
         model.depth = 4
 
 
+def test_in_inference_mode_networks_can_be_trained():
+    @door
+    def slope(x: Float[Tensor, " a"], weights: Sequence[Tensor]):
+        leaves = [x.requires_grad_(True), *(w.requires_grad_(True) for w in weights)]
+        return torch.autograd.grad(sum((w * w).sum() for w in leaves), leaves)
+
+    with torch.inference_mode():
+        x = torch.ones(2)
+        assert [g.tolist() for g in slope(x, [x])] == [[2.0, 2.0]] * 2
+        assert torch.is_inference_mode_enabled()
+    assert [g.tolist() for g in slope(x, [x])] == [[2.0, 2.0]] * 2  # made in it, used outside
+
+
+def test_a_device_is_named_and_a_range_is_a_list():
+    @door
+    def there(x: Float[Tensor, " a"], device: torch.device | str | None = None):
+        return x, device
+
+    assert there(range(3), "cpu")[1] == torch.device("cpu")
+    assert there(range(3))[0].tolist() == [0.0, 1.0, 2.0]
+    with pytest.raises(ValueError, match="device must be the name of a device, got 'word'"):
+        there([1.0], "word")
+
+
 def test_inside_the_package_nothing_is_looked_at():
     @door
     def inner(x: Float[Tensor, " a"]):

@@ -121,3 +121,10 @@ def test_the_spectrum_of_a_tiny_kernel_is_not_rounded_away():
 
 def test_a_power_law_may_have_one_mode():
     assert power_law(1, 2.0).tolist() == [1.0]
+
+
+def test_a_product_of_features_in_single_precision_is_a_kernel():
+    features = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
+    lam, _ = measured_spectrum(features @ features.mT)
+    right, _ = measured_spectrum(features.double() @ features.double().mT)
+    torch.testing.assert_close(lam, right.float(), rtol=1e-5, atol=1e-5)

@@ -254,3 +254,18 @@ def test_impossible_kernels_are_refused():
         deeper_kernels(bad, torch.relu)
     with pytest.raises(ValueError, match="kernel must not hold NaN"):
         deeper_kernels(bad * float("nan"), torch.relu)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e5, 1e8])
+def test_an_error_function_saturates_in_single_precision_too(size):
+    single = torch.tensor([[3.0, 1.0], [-1.0, 2.0]]) * size**0.5
+    found, right = (wide_kernels(x, torch.erf, 2) for x in (single, single.double()))
+    torch.testing.assert_close(found.tangent.double(), right.tangent, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("activation", [torch.relu, torch.erf, torch.tanh])
+def test_variances_whose_products_leave_the_numbers_are_refused(activation):
+    with pytest.raises(ValueError, match="variances must be from 1e-19 to 2e.19 in torch.float32"):
+        wide_kernels(1e15 * torch.eye(2), activation)
+    assert wide_kernels(1e15 * torch.eye(2).double(), activation).tangent.isfinite().all()
+    assert wide_kernels(torch.zeros(2, 2), activation).nngp.abs().max() == 0

@@ -191,6 +191,10 @@ def _kinked(right: float, left: float) -> _Nonlinearity:
     """
     bend, straight = (right - left) ** 2 / (2 * torch.pi), right * left
 
+    def checked(rows: Tensor, columns: Tensor, count: int) -> Pairs:
+        _check_products(*(rows, columns) if bend else ())
+        return pairs
+
     def pairs(k: Tensor, rows: Tensor, columns: Tensor, symmetric: bool) -> tuple[Tensor, Tensor]:
         if bend == 0:
             return k.mul_(straight), torch.full_like(k, straight)
@@ -198,23 +202,28 @@ def _kinked(right: float, left: float) -> _Nonlinearity:
         slope = torch.atan2(across, -k).mul_(bend).add_(straight)  # from pi - t
         return k.mul_(slope).add_(across.mul_(bend)), slope
 
-    return _Nonlinearity(lambda q: q * ((right**2 + left**2) / 2), lambda *_: pairs)
+    return _Nonlinearity(lambda q: q * ((right**2 + left**2) / 2), checked)
 
 
 def _error_function(height: float, steepness: float) -> _Nonlinearity:
     """phi(z) = height erf(steepness z): the arcsine kernel, as an arctangent against rounding."""
     twice = 2 * steepness**2
 
+    def checked(rows: Tensor, columns: Tensor, count: int) -> Pairs:
+        _check_products(1 + twice * rows, 1 + twice * columns)
+        return pairs
+
     def pairs(k: Tensor, rows: Tensor, columns: Tensor, symmetric: bool) -> tuple[Tensor, Tensor]:
-        k = k.mul_(twice)
-        across = torch.addcmul((1 + twice * rows) * (1 + twice * columns), k, k, value=-1).sqrt_()
+        k, rows, columns = k.mul_(twice), twice * rows, twice * columns
+        # (1 + rows) (1 + columns) - k^2 without its cancellation on the diagonal
+        across = _across(k, rows, columns, symmetric).square_().add_(1 + rows).add_(columns).sqrt_()
         value = torch.atan2(k, across).mul_(2 * height**2 / torch.pi)
         return value, across.reciprocal_().mul_(2 * twice * height**2 / torch.pi)
 
     def power(q: Tensor) -> Tensor:
         return torch.atan2(twice * q, (1 + 2 * twice * q).sqrt()) * (2 * height**2 / torch.pi)
 
-    return _Nonlinearity(power, lambda *_: pairs)
+    return _Nonlinearity(power, checked)
 
 
 def _across(k: Tensor, rows: Tensor, columns: Tensor, symmetric: bool) -> Tensor:
@@ -225,8 +234,20 @@ def _across(k: Tensor, rows: Tensor, columns: Tensor, symmetric: bool) -> Tensor
     return across
 
 
+def _check_products(*variances: Tensor) -> None:
+    """Refuse variances whose products leave the floating numbers; 0 is a signal that died."""
+    for variance in variances:
+        least, most = (getattr(torch.finfo(variance.dtype), end) ** 0.5 for end in ("tiny", "max"))
+        if not ((variance == 0) | (variance >= least) & (variance <= most)).all():
+            raise ValueError(
+                f"variances must be from {least:.0e} to {most:.0e} in {variance.dtype}, got "
+                f"{variance.min():.1e} to {variance.max():.1e}: float64 or other units go further"
+            )
+
+
 def _quadrature(activation: Function, rows: Tensor, columns: Tensor, count: int) -> Pairs:
     """Pairs of any activation, averaged one by one or interpolated, whichever costs less."""
+    _check_products(rows, columns)
     averages = []
     for function in (activation, lambda z: derivatives(activation, z)[1]):
         interpolated = _interpolated(function, rows, columns) if count > FEW else None

@@ -6,6 +6,7 @@ A public function says by its annotations what it takes. ``door`` reads them, on
 - gives all floating tensors of a call the dtype of the model, or the widest dtype among them;
 - makes Python numbers of NumPy's and of tensors that hold one, where a number is declared;
 - keeps functions that work in place from writing into what they are given;
+- leaves inference mode, which would keep networks from training;
 - refuses all else by a ValueError that names the argument: NaN, complex numbers, words, a wrong
   number of axes, an empty axis, axes of one name that differ.
 
@@ -296,7 +297,7 @@ def _guarded(function: Callable, origin: Side | None, *, skip: int) -> Callable:
         home = _home(given, parameters)
         for name, parameter in parameters.items():
             if name in given:
-                given[name] = _at_home(parameter(given[name], home), home)
+                given[name] = _at_home(parameter(_trainable(given[name]), home), home)
         _check_sizes(given, parameters)
         token = _inside.set(True)
         try:
@@ -305,7 +306,21 @@ def _guarded(function: Callable, origin: Side | None, *, skip: int) -> Callable:
             _inside.reset(token)
         return origins.marked(result, origin) if marking else result
 
-    return guarded
+    @wraps(function)
+    def outside_of_inference(*args, **kwargs):
+        if not torch.is_inference_mode_enabled():
+            return guarded(*args, **kwargs)
+        with torch.inference_mode(False):  # training needs gradients, and what is kept may train
+            return guarded(*args, **kwargs)
+
+    return outside_of_inference
+
+
+def _trainable(value: object) -> object:
+    """Tensors made in inference mode as others, which gradients can flow through."""
+    if isinstance(value, list) and any(isinstance(part, Tensor) for part in value):
+        return [_trainable(part) for part in value]
+    return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
 
 
 def _at_home(value: object, home: Home) -> object:

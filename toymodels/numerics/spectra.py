@@ -88,15 +88,16 @@ def measured_spectrum(
 
     The eigenvalues are those of kernel / points and the functions are scaled to <phi^2> = 1, so a
     target y has the coefficients phi.T y / points. There are as many modes as points; rounding may
-    leave the last eigenvalues at -1e-16 of the first, they are returned as 0.
+    leave the last eigenvalues at -1e-16 of the first, -1e-7 in float32, they are returned as 0.
     Raises ValueError when the matrix is not symmetric or has a clearly negative eigenvalue.
     """
     points = kernel.shape[-1]
     size = kernel.diagonal().abs().max()
-    if not kernel.isfinite().all() or (kernel - kernel.mT).abs().max() > 1e-10 * size:
+    rounding = max(1e-10, points * torch.finfo(kernel.dtype).eps)
+    if not kernel.isfinite().all() or (kernel - kernel.mT).abs().max() > rounding * size:
         raise ValueError("kernel must be a finite, symmetric matrix: k(x, x') = k(x', x)")
     eigenvalue, vector = torch.linalg.eigh(kernel / points)
-    if eigenvalue[0] < -1e-10 * eigenvalue[-1]:
+    if eigenvalue[0] < -rounding * eigenvalue[-1]:
         raise ValueError(f"kernel must have no negative eigenvalue, got {eigenvalue[0]:.2g}")
     return eigenvalue.flip(0).clamp(min=0), vector.flip(1) * points**0.5
 
