@@ -41,7 +41,9 @@ NUDGE = 1e-5  # of a signal: its square is lost, and a rounding error over it to
 class WideNetwork:
     """An activation and the two variances a user chooses; leading axes are independent networks.
 
-    The activation acts entry by entry, has no jump, and its slope none but at 0.
+    The activation acts entry by entry, has no jump, and its slope none but at 0. All functions
+    compute in float64 and return it, whatever the precision of what they are given: a critical
+    network lives on differences that float32 does not hold.
     Raises ValueError unless 0 < weight_variance < inf and 0 <= bias_variance < inf.
     """
 

@@ -56,10 +56,8 @@ def finish(figure: Figure) -> None:
 def points(axes: Axes, x: Float[Tensor, "..."], measured: Estimate, **look):
     """Dots with error bars: ``measured`` over ``x``. ``look`` goes on to matplotlib's errorbar."""
     x, value, error = (plain(part).cpu() for part in (x, measured.value, measured.error))
-    if x.shape != value.shape:
-        raise ValueError(
-            f"x must have shape {tuple(value.shape)}, as measured has, got {tuple(x.shape)}"
-        )
+    if x.numel() != value.numel():
+        raise ValueError(f"x must hold {value.numel()} numbers, as measured does, got {x.numel()}")
     return axes.errorbar(x, value, error, **({"fmt": "o"} | look))
 
 
