@@ -169,8 +169,11 @@ def test_a_crossing_of_the_ratio_may_go_up():
 
 @pytest.mark.parametrize(
     "activation",
-    [torch.sigmoid, F.softplus, lambda z: z**3, torch.cos, lambda z: z + 1, F.logsigmoid],
-    ids=["sigmoid", "softplus", "cube", "cosine", "affine", "logsigmoid"],
+    [
+        *(torch.sigmoid, F.softplus, lambda z: z**3, torch.cos, lambda z: z + 1, F.logsigmoid),
+        lambda z: 10 + z**2 * torch.exp(-(z**2) / 2),  # balanced at 1.67, but with C_b = -362
+    ],
+    ids=["sigmoid", "softplus", "cube", "cosine", "affine", "logsigmoid", "lifted"],
 )
 def test_no_critical_point_is_said_so(activation):
     with pytest.raises(ValueError, match="activation must have a critical point"):
