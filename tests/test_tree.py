@@ -216,6 +216,14 @@ def test_plateaus_of_equal_steps_worked_out_by_hand():
     assert float(root) ** 4 == pytest.approx(1 + float(root), abs=1e-12)
 
 
+def test_plateaus_are_solved_to_rounding():
+    """p_v^2 = p_parent (beta_v^2 + p_child) with p = P^2, one target after the other."""
+    for beta in torch.linspace(0.1, 3, 30).tolist():
+        first, second = plateau([1.0, beta]).square().tolist()
+        assert first**2 == pytest.approx(1 + second, rel=1e-13)
+        assert second**2 == pytest.approx(first * beta**2, rel=1e-12)
+
+
 def test_plateaus_are_where_balanced_training_ends():
     target = torch.tensor(
         [[1.0, 0.7, 0.5, 0.0, 0.4, 0.9, 0.6], [0.3, 1.0, 0.0, 0.0, 0.8, 0.0, 1.2]]
