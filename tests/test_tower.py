@@ -4,6 +4,7 @@ import itertools
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -156,6 +157,20 @@ def test_the_network_is_the_sum_of_products():
     w, a = draws.normal(0, "w", 4, (9,)), draws.normal(0, "a", 1, (4,))[0]
     x = draws.normal(0, "x", 50, (9,))
     torch.testing.assert_close(network(above)([w, a[None]], x)[:, 0], outputs(w, a, x, above))
+
+
+def test_the_noise_term_is_an_average_over_normal_numbers():
+    """Of f = a h_1 + b h_1 h_2, by a quadrature that is exact to degree 15."""
+    model = start(target=BETA[:2], gaussian=True)
+    node, share = np.polynomial.hermite_e.hermegauss(8)
+    points = torch.cartesian_prod(*[torch.from_numpy(node)] * 4)
+    weight = torch.cartesian_prod(*[torch.from_numpy(share / share.sum())] * 4).prod(-1)
+    s, g = points[:, :2], points[:, 2:] @ torch.linalg.cholesky(model.residual).mT
+    (h, k), (a, b), (alpha, beta) = (s @ model.signal.mT + g).T, model.readout, model.target
+    error = a * h + b * h * k - alpha * s[:, 0] - beta * s[:, 0] * s[:, 1]
+    q = -error[:, None] * torch.stack([a + b * k, b * h], -1)
+    found = rates(model, noise=0.7)[2] - rates(model)[2]
+    torch.testing.assert_close(found, 0.7 * q.mT @ (weight[:, None] * q))
 
 
 def test_batches_give_the_noise_term():
@@ -457,6 +472,27 @@ def test_every_member_has_a_frame_and_inputs_of_its_own():
     for side in (experiment, sampled):
         seen = side(model, [0.0, 0.05], **knobs)
         assert (seen.readout[0, 1] != seen.readout[1, 1]).all(), side.__name__
+
+
+def test_starts_and_inputs_are_those_of_the_seed():
+    model = random_start(ONES, dimension=12, size=0.6, seed=1)
+    time, knobs = [0.0, 0.1], {"step": 0.05, "batch_size": 8}
+
+    def by_hand(first, then):
+        weights = embedded(model, dimension=12, seed=first)
+        return train_from(weights, _one_member_each(model), time, seed=then, **knobs).readout[
+            0, 0, 1
+        ]
+
+    seen = experiment(model, time, seed=5, dimension=12, **knobs).readout[0, 0, 1]
+    assert torch.equal(seen, by_hand(5, 5))
+    assert (seen != by_hand(0, 5)).all() and (seen != by_hand(5, 0)).all()
+    one, other = (
+        sampled(model, time, seed=k, dimension=12, **knobs).readout[0, 0, 1] for k in (0, 5)
+    )
+    assert (one != other).all()
+    one, other = (random_start(ONES, dimension=12, size=0.6, seed=k).signal for k in (0, 5))
+    assert (one != other).all()
 
 
 def test_targets_are_followed_across_chunks(monkeypatch):
