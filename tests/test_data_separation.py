@@ -77,6 +77,16 @@ def test_separation_is_the_trace_with_the_pseudoinverse(width, classes):
     torch.testing.assert_close(rough, expected, atol=1e-4, rtol=0)
 
 
+def test_classes_that_differ_little_along_an_axis_still_differ():
+    features, labels = some_features(1, width=2)
+    features = features * torch.tensor([1.0, 0.01])  # of variances, four powers of ten
+    within, between = within_between(features, labels)
+    expected = (within @ torch.linalg.pinv(between, rtol=1e-9, hermitian=True))[0].trace().log()
+    torch.testing.assert_close(separation(features, labels), expected[None])
+    small, large = torch.linalg.eigvalsh(between)[0]
+    assert small < 5e-4 * large
+
+
 def test_separation_of_two_classes_on_a_line():
     """Standard deviation s on both sides of a gap g: S_W = s^2, S_B = g^2 / 4."""
     noise = torch.tensor([-1.0, 1.0, -1.0, 1.0], dtype=torch.float64)
@@ -129,7 +139,9 @@ def test_the_start_of_wide_networks_is_that_of_the_kernels():
 @pytest.mark.parametrize("slope", [0.0, 0.4, -1.0])
 def test_layers_map_the_kernel_as_the_package_knows_it(slope):
     data = some_data()
-    found = theory(Classifier(2, 5, slope), data).separation
+    curve = theory(Classifier(2, 5, slope), data)
+    found = curve.separation
+    assert curve.layer.tolist() == [0, 1, 2]
     features, seen = data.inputs, [separation(data.inputs, data.labels)]
     for _ in range(2):
         centered = features - features.mean(0)
@@ -214,7 +226,7 @@ def test_each_cell_has_its_own_numbers_and_each_network_its_own_start():
     data = some_data()
     model = Classifier(2, 5, SLOPES[:2, None], rate=torch.tensor([1e-3, 1e-2, 3e-2]))
     seen = experiment(model, data, seed=1, members=2, record=END)
-    assert seen.separation.shape == (2, 3, 2, 2, 3)
+    assert seen.separation.shape == (2, 3, 2, 2, 3) and seen.layer.tolist() == [0, 1, 2]
     assert seen.test_accuracy.shape == (2, 3, 2, 2)
     assert seen.separation[0, 0, 0, 0, 1] != seen.separation[0, 0, 1, 0, 1]
     first = replace(model, slope=0.0, rate=1e-3)

@@ -260,6 +260,7 @@ def test_the_error_is_that_of_the_mean_over_groups(monkeypatch):
     for group_mean, name in ((each.mean(0), "prediction"), (every[0].feature.mean(0), "feature")):
         close(getattr(found, name), group_mean)
     close(found.error, ((each - each.mean(0)).square().sum(0) / 3 / 4).sqrt())
+    assert (found.error[1:] > 0).all()  # no two groups have the same neurons
 
 
 def test_the_error_of_a_quadrature_is_the_difference_to_a_coarser_one():
