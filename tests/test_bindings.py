@@ -53,8 +53,8 @@ def problem(role):
         r"$t = \log(2)/2s = 7.31$ <order.measured[0]>",
         "$L = 1$ <order.predicted>",
         "14.0 <tree:order>",
-        "2.50 <exercise.plateau>",
-        "a factor of 2.65 <exercise.slower>",
+        "99.0 <exercise.threshold>",
+        "a start of 0.166 <exercise.slower>",
         "1.395 <tree:exercise.wider>",
     ],
 )
@@ -82,8 +82,8 @@ def test_a_numeral_that_is_the_value_it_names_is_accepted(content):
         ("0.704 to 0.706 <order>", "must state 1 numeral, got 2"),
         ("$2t = 3s$ <order>", "must state 1 numeral, got 0"),
         ("0.705 ± 0.012 <order.null>", "only what is measured has an error bar"),
-        ("2.51 <exercise.plateau>", "2.51 is not exercise.plateau"),
-        ("2.5 <exercise.rate>", "no exercise rate of chapters/deep_linear has a number"),
+        ("99.1 <exercise.threshold>", "99.1 is not exercise.threshold"),
+        ("2.5 <exercise.revived>", "no exercise revived of chapters/deep_linear has a number"),
         ("2.5 <exercise.nobody>", "no exercise nobody"),
     ],
 )
@@ -97,9 +97,9 @@ def test_an_array_among_the_solutions_needs_an_entry(monkeypatch):
 
     wrong = {"ones are wrong.": [1.0, 1.0], "twos are wrong.": [2.0, 2.0]}
     pair = Exercise("pair", torch.tensor([0.25, 7.0]), wrong)
-    monkeypatch.setattr(deep_linear, "plateau", pair)
-    assert problem("{num}`7 <exercise.plateau[1]>`") == ""
-    assert "plateau has 2 entries: say which" in problem("{num}`7 <exercise.plateau>`")
+    monkeypatch.setattr(deep_linear, "threshold", pair)
+    assert problem("{num}`7 <exercise.threshold[1]>`") == ""
+    assert "threshold has 2 entries: say which" in problem("{num}`7 <exercise.threshold>`")
 
 
 @pytest.mark.parametrize(

@@ -508,9 +508,11 @@ def test_checker_accepts_the_solution_and_names_each_mistake(name):
 
 
 def test_solutions_are_what_the_model_says():
-    n = torch.arange(1.0, 99.0, dtype=DOUBLE)
-    errors = theory(white(noise=0.25), n).error
-    assert n[errors.argmin()] == exercises.best_size.solution
+    n = torch.tensor(exercises.harm.solution, dtype=DOUBLE)
+    torch.testing.assert_close(theory(white(noise=0.25), n).error, torch.ones(2, dtype=DOUBLE))
+    law = KernelRegression(power_law(20_000, 2.0), torch.zeros(20_000), noise=1.0)
+    price = theory(law, torch.tensor([300.0])).error.item()
+    assert price == pytest.approx(exercises.tempered.solution(2.0), rel=0.02)
     blind = KernelRegression(
         torch.cat([torch.ones(100, dtype=DOUBLE), torch.zeros(1, dtype=DOUBLE)]),
         torch.cat([torch.full((100,), 0.9**0.5 / 10, dtype=DOUBLE), torch.tensor([0.1**0.5])]),

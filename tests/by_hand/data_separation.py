@@ -27,9 +27,28 @@ def leaky_cosine(c, slope):
     return float(np.mean(leak(np.cos(t)) * leak(np.cos(t - theta))) / np.mean(leak(np.cos(t)) ** 2))
 
 
+def xor(*, fold=True, spread=True, s=0.2):
+    """By integrals over the density of x1 + x2."""
+    x = np.linspace(-8, 8, 400_001)
+    weight = np.exp(-(x**2) / 2) / np.exp(-(x**2) / 2).sum()
+    far, near = np.abs(2 + s * 2**0.5 * x), np.abs(s * 2**0.5 * x)
+    variance = lambda f: weight @ f**2 - (weight @ f) ** 2  # noqa: E731
+    within = (variance(far) + (variance(near) if spread else variance(far))) / 2
+    gap = weight @ far - (weight @ near if fold else 0)
+    return math.log(within / (gap / 2) ** 2)
+
+
+def gained(directions):
+    """Largest fall of D over projections on one direction, from two in the plane."""
+    m, S = np.array([1.0, 1.0]), np.diag([1.0, 0.01])
+    before = m @ S @ m / (m @ m) ** 2
+    return max(math.log(before / (w @ S @ w / (w @ m) ** 2)) for w in directions)
+
+
+ANGLE = np.linspace(0, math.pi, 100_000)
 ANSWERS = {
-    "line": -2.19722458,  # ln(1/9)
-    "law": 1.25992105,  # 2^3 2^(-8/3) = 2^(1/3)
+    "xor": xor(),
+    "linear": gained(np.stack([np.cos(ANGLE), np.sin(ANGLE)], -1)),
     "bent": 7 / 6,
     "missing": lambda x, label: log_trace(
         x, label, lambda w, b, n: np.trace(w @ np.linalg.pinv(b, rcond=1e-9))
@@ -40,8 +59,18 @@ ANSWERS = {
 
 # from the message and the question alone, in the order of the messages
 MISTAKES = {
-    "line": [-3.58351894, -1.50407740, 2.19722458],
-    "law": [3.0, 0.231049060, 1.51571657],
+    "xor": [
+        xor(fold=False),
+        xor(spread=False),
+        xor(fold=False, spread=False),
+        xor() - math.log(4),
+    ],
+    "linear": [
+        gained(np.array([[0.0, 1.0]])),
+        gained(np.array([[1.0, 0.0]])),
+        25.5025,
+        math.log(50.5),
+    ],
     "bent": [1 / 6, 19 / 15, 5 / 3],
     "missing": [
         lambda x, label: log_trace(x, label, lambda w, b, n: np.trace(w) / np.trace(b)),

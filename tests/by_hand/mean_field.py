@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from scipy.integrate import quad
 from scipy.optimize import brentq
@@ -53,13 +54,47 @@ def too_large_by(share):
     return brentq(lambda g: 2 + g**2 - (1 + share) * 2 * math.sqrt(1 + g**2), 0.1, 10)
 
 
+def relative_growth(L):
+    """Richness times root of the depth at which L (L + 2) / 3 is a tenth of L + 1."""
+    return math.sqrt(0.1 * (L + 1) * 3 / (L + 2))
+
+
+def disagreeing(which, gamma):
+    """Share of angles of (h, z) at the start at which z h < 0, or h h_0 < 0, at the end.
+
+    A neuron's start is an angle, and its length does not matter.
+    """
+    angle = (np.arange(200_000) + 0.5) * 2 * math.pi / 200_000
+    h, z = np.cos(angle), np.sin(angle)
+    grown, shrunk = (h + z) / math.sqrt(2), (h - z) / math.sqrt(2)
+    clock = math.asinh(gamma) / 2
+    grown, shrunk = grown * math.exp(clock), shrunk * math.exp(-clock)
+    return np.mean((grown + shrunk) * ((grown - shrunk) if which == 0 else h) < 0)
+
+
+def late_tanh(clock=100.0, steps=20_000):
+    """Tangent kernel of tanh units late on the clock, by Heun's steps for neurons on a grid."""
+    node, weight = np.polynomial.hermite_e.hermegauss(30)
+    weight = np.outer(weight, weight) / weight.sum() ** 2
+    h, z = np.meshgrid(node, node)
+    dt = clock / steps
+    for _ in range(steps):
+        dh, dz = z / np.cosh(h) ** 2, np.tanh(h)
+        ahead = h + dt * dh
+        h, z = (
+            h + dt * (dh + (z + dt * dz) / np.cosh(ahead) ** 2) / 2,
+            z + dt * (dz + np.tanh(ahead)) / 2,
+        )
+    return (weight * (np.tanh(h) ** 2 + z**2 / np.cosh(h) ** 4)).sum()
+
+
 ANSWERS = {
     "half": half_time,
     "end": 1.195059,
-    "lazy": 0.2828427,
+    "lazy": relative_growth(10**8),
     "neuron": moved,
-    "width": 40000.0,
-    "echo": [1, 2, 2, 1],
+    "wrong_way": lambda gamma: disagreeing(0, gamma),
+    "saturated": late_tanh(),
     "step": smallest(),
 }
 
@@ -77,14 +112,14 @@ MISTAKES = {
         # (2 + x)^2 = 1.1 * 4 (1 + x)
         math.sqrt(brentq(lambda x: (2 + x) ** 2 - 4.4 * (1 + x), 0.01, 10)),
     ],
-    "lazy": [
-        math.sqrt(0.1 / 5),
-        math.sqrt(0.4 * 4 / 6),
-        0.08,
-        math.sqrt(0.5 / 8),
-    ],
+    "lazy": [0.0, math.sqrt(1 / 20), 0.31622777],
     "neuron": [variants(late=True), variants(with_slope=False), variants(with_kernel=False)],
-    "width": [400.0, 200.0, 4000.0],
-    "echo": [[1, 2, 1, 2], [0, 1, 1, 0], [1, 1, 1, 1]],
+    "wrong_way": [
+        lambda gamma: 1 / 2,
+        lambda gamma: disagreeing(1, gamma),
+        lambda gamma: 1 - disagreeing(0, gamma),
+        lambda gamma: math.acos(gamma) / math.pi if gamma < 1 else 0.0,
+    ],
+    "saturated": [2, 0, 0.8586973],
     "step": [2.0, 1.0, 2 * math.sqrt(1 + 1 / 4)],
 }

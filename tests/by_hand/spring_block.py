@@ -2,10 +2,44 @@
 
 import math
 
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr
 
-def sliding(blocks, product):
-    """Blocks that move: the positive root of n^2 + n = product, rounded down, at most all."""
-    return min(blocks, math.floor((math.sqrt(1 + 4 * product) - 1) / 2))
+
+def bent_at(forces):
+    """Positions with second differences ``forces``, k = y = 1, by linear algebra."""
+    n = len(forces)
+    springs = np.diag([-2.0] * n) + np.diag([1.0] * (n - 1), 1) + np.diag([1.0] * (n - 1), -1)
+    return np.linalg.solve(springs, np.array(forces) - np.eye(n)[-1])
+
+
+def frozen(right, left, s, ceiling=3**0.5):
+    """Curvature where a force that falls from ``right`` stops: no kick moves it on, on average."""
+    kicks = np.linspace(-ceiling * s, ceiling * s, 2001)
+    F = right
+    while right - left < 2 * F:
+        pull = np.maximum(F + kicks - right, 0) - np.maximum(-F - kicks - left, 0)
+        if pull.mean() <= 1e-9:
+            break
+        F -= 2e-6
+    return -max(F, (right - left) / 2)
+
+
+def uneven(rate, begin, dt=0.1):
+    """First load less last of the annealed mean field, by midpoint steps."""
+    x, steps = np.zeros(7), int(6 / rate / dt)
+
+    def speed(x, t):
+        s = begin * math.exp(-rate * t)
+        F = np.diff(np.concatenate([[0], x, [1]]), 2)
+        right, left = F - 0.1, -F - 0.15
+        tail = lambda u: s * np.exp(-((u / s) ** 2) / 2) / 2.5066282746 + u * ndtr(u / s)  # noqa: E731
+        return tail(right) - tail(left)
+
+    for n in range(steps):
+        x = x + dt * speed(x + dt / 2 * speed(x, n * dt), (n + 0.5) * dt)
+    return x[0] - 1 + x[-1]
 
 
 def share(z):
@@ -19,26 +53,28 @@ def net_push(u, s):
 
 
 ANSWERS = {
-    "first": 0.055,
-    "moving": lambda blocks, k, y, friction: sliding(blocks, 2 * k * y / friction),
-    "parabola": [0.6875, 1.3, 1.8375, 2.3, 2.6875],
+    "release": lambda k, right, left: right / k + left / k,
+    "one": bent_at([0, 0, -0.15, 0, 0]),
     "slip": net_push,
     "patience": 806.857587,  # 4 e^8 / (2 e^2)
+    "uniform": frozen,
     "shots": -0.0447020,
+    "anneal": brentq(lambda rate: uneven(rate, 0.1), 0.0095, 0.0098, xtol=2e-5),
 }
 
 # from the message and the question alone, in the order of the messages
 MISTAKES = {
-    "first": [0.125, 0.195, -0.015],
-    "moving": [
-        lambda blocks, k, y, friction: sliding(blocks, k * y / friction),
-        lambda blocks, k, y, friction: sliding(1000, 2 * k * y / friction),
-        lambda blocks, k, y, friction: blocks - sliding(blocks, 2 * k * y / friction),
+    "release": [
+        lambda k, right, left: 2 * right / k,
+        lambda k, right, left: left / k,
+        lambda k, right, left: right / k,
+        lambda k, right, left: (right + left) / 2 / k,
     ],
-    "parabola": [
-        [0.3125, 0.7, 1.1625, 1.7, 2.3125],
-        [0.875, 1.6, 2.175, 2.6, 2.875],
-        [0.5, 1.0, 1.5, 2.0, 2.5],
+    "one": [
+        bent_at([0, 0, 0.15, 0, 0]),
+        bent_at([0, 0, -0.3, 0, 0]),
+        bent_at([0] * 5),
+        bent_at([-0.15] * 5),
     ],
     "slip": [
         lambda u, s: u * share(u / s),
@@ -46,5 +82,12 @@ MISTAKES = {
         lambda u, s: (u + abs(u)) / 2,
     ],
     "patience": [403.428793, 14.7781122, 325509.583],
+    "uniform": [
+        lambda right, left, s: (left - right) / 2,
+        lambda right, left, s: frozen(right, left, s, ceiling=1.0),
+        lambda right, left, s: 3**0.5 * s - right,
+        lambda right, left, s: -right,
+    ],
     "shots": [0.0, 0.0447020, -0.447020],
+    "anneal": [0, 0.1],
 }

@@ -2,8 +2,9 @@
 
 import math
 
+import numpy as np
 import torch
-from scipy.integrate import quad
+from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 
 
@@ -12,22 +13,26 @@ def way_to(second):
     return brentq(lambda u: u**4 - 1 - second * u, 1, 3, xtol=1e-14)
 
 
-def last_product(rungs):
-    """By shooting from the end of the path, y_{j+1} = y_j^2 / (1 + y_{j-1}), until y_D = 1."""
+def fourth(*beta):
+    """Half-time of the last rung of four, from the equations of a path in logarithms."""
+    beta = np.array(beta, float)
+    a = np.where(beta, 0.01, 0.0)
+    u = np.sqrt(np.cumsum(a[::-1] ** 2)[::-1])
 
-    def falls_short(tip):
-        before, now = 0.0, tip
-        for _ in range(rungs):
-            before, now = now, now**2 / (1 + before)
-            if now < 1:
-                return True
-        return False
+    def rate(_, y):
+        a, u = y[:4], np.exp(y[4:])
+        P = np.cumprod(u)
+        left = (beta - a * P) * a * P
+        return np.concatenate([(beta - a * P) * P, np.cumsum(left[::-1])[::-1] / u**2])
 
-    low, high = 1.0, 3.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if falls_short(middle) else (low, middle)
-    return math.sqrt(low)
+    def learned(_, y):
+        return y[3] * np.exp(y[4:].sum()) - beta[3] / 2
+
+    learned.terminal = True
+    start = np.concatenate([a, np.log(u)])
+    return solve_ivp(
+        rate, (0, 1e6), start, events=learned, method="LSODA", rtol=1e-9, atol=1e-12
+    ).t[-1]
 
 
 def path_pull(a, u, beta):
@@ -47,7 +52,7 @@ ANSWERS = {
     "backward": path_pull,
     "friction": lambda start, decay, t: start / math.exp(decay * t) ** 2,
     "sibling": 2 + 1 / way_to(1),
-    "tip": last_product(300),
+    "lesson": fourth(0, 1, 0, 1),
 }
 
 # from the message and the question alone, in the order of the messages
@@ -65,5 +70,11 @@ MISTAKES = {
         lambda start, decay, t: start,
     ],
     "sibling": [3.0, 2 + 2 / way_to(1), 2 + way_to(1) ** -0.5],
-    "tip": [last_product(300) ** 2, last_product(10)],
+    "lesson": [
+        fourth(0, 0, 0, 1),
+        fourth(1, 0, 0, 1),
+        fourth(0, 0, 1, 1),
+        fourth(1, 1, 1, 1),
+        2 / 0.01,
+    ],
 }

@@ -11,27 +11,41 @@ from torch import Tensor
 from toymodels.data_separation import clusters, separation, within_between
 from toymodels.page.exercise import Exercise
 
-line = Exercise(
-    "D of two equal classes on a line, gap 3 and standard deviation 0.5",
-    solution=math.log(0.5**2 / (3 / 2) ** 2),
+
+def _folded(mean_of_fold: float, variance_of_fold: float, s: float = 0.2) -> float:
+    """D of a class at 2 with variance 2 s^2 and one on the fold, in units of the latter."""
+    within = s**2 * (1 + variance_of_fold)
+    between = (1 - mean_of_fold * s / math.sqrt(2)) ** 2
+    return math.log(within / between)
+
+
+_MODULUS = math.sqrt(2 / math.pi)
+
+xor = Exercise(
+    "D of the exclusive or behind one unit |x1 + x2|, s = 0.2",
+    solution=_folded(_MODULUS, 1 - _MODULUS**2),
     mistakes={
-        "class means lie half a gap from the common mean: S_B = (gap / 2)^2.": (
-            math.log(0.5**2 / 3**2)
+        "the modulus of a normal number has a mean: the fold shifts the second class.": (
+            _folded(0.0, 1 - _MODULUS**2)
         ),
-        "D compares variances: square the standard deviation.": math.log(0.5 / (3 / 2) ** 2),
-        "that is log tr(S_B S_W^+), the separation that is there, not what is missing.": (
-            -math.log(0.5**2 / (3 / 2) ** 2)
+        "the modulus of a normal number varies less than the number.": _folded(_MODULUS, 1.0),
+        "that takes the classes for two clouds without a fold.": _folded(0.0, 1.0),
+        "class means lie half a gap from the common mean: S_B = (gap / 2)^2.": (
+            _folded(_MODULUS, 1 - _MODULUS**2) - 2 * math.log(2)
         ),
     },
 )
 
-law = Exercise(
-    "tr(S_W S_B^+) after layer 4 of 6, from 8 at the inputs to 1/2 at the end",
-    solution=8 * (1 / 16) ** (4 / 6),
+linear = Exercise(
+    "fall of D that one linear layer can achieve",
+    solution=math.log(1.01 / 4 * 101),
     mistakes={
-        "that shares the difference evenly; the law shares the ratio.": 8 - 7.5 * 4 / 6,
-        "that is D, a logarithm.": math.log(8 * (1 / 16) ** (4 / 6)),
-        "six layers are six factors: the inputs are layer 0.": 8 * (1 / 16) ** (3 / 5),
+        "that drops the direction that scatters more: a mixture of both is better.": (
+            math.log(1.01 / 4 * 100)
+        ),
+        "that keeps the direction that scatters more.": math.log(1.01 / 4),
+        "D is a logarithm.": 1.01 / 4 * 101,
+        "that makes S_W round and forgets what D was before.": math.log(101 / 2),
     },
 )
 

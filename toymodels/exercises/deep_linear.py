@@ -3,88 +3,70 @@
 import math
 
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
 from toymodels.deep_linear import DeepLinear, gaussian, half_time
 from toymodels.page.exercise import Exercise
 
 
-def _half_time(depth: int, target: float = 1.0) -> float:
+def _wait(target: float, start: float, **kind: float | int) -> float:
     s = torch.tensor([target], dtype=torch.float64)
-    return half_time(DeepLinear(s, start=1e-3, depth=depth)).item()
+    return half_time(DeepLinear(s, start, **kind)).item()
 
 
-waiting = Exercise(
-    "half-time of the mode s = 2 from u(0) = 0.001, two layers",
-    solution=_half_time(2, target=2.0),
+def _start(strong: float, weak: float) -> float:
+    """Start at which the mode 2 has ``strong`` over what it lacks when 1 has it ``weak`` times."""
+    # strong (2x - 1) = (weak (x - 1))^2 with x = 1/u_0
+    a, half = weak**2, weak**2 + strong
+    return a / (half + math.sqrt(half**2 - a * (a + strong)))
+
+
+stages = Exercise(
+    "start from which mode 2 has nine tenths when mode 1 has one",
+    solution=_start(9.0, 1 / 9),
     mistakes={
-        "that is twice the time: the rate in the exponent is 2s, one s from each layer.": (
-            2 * _half_time(2, target=2.0)
-        ),
-        "that is a single layer, which moves at full speed from the start.": (
-            _half_time(1, target=2.0)
-        ),
+        "there the half-times part: the rise takes a time of its own.": _start(1.0, 1.0),
+        "that lets the weak mode be half learned: it may have a tenth.": _start(9.0, 1.0),
+        "that asks the strong mode for half of its strength only.": _start(1.0, 1 / 9),
     },
 )
 
-plateau = Exercise(
-    "loss on the plateau after the first of three modes s = 3, 2, 1",
-    solution=(4 + 1) / 2,
+stops = Exercise(
+    "losses at which a network with the target 3, 2, 1 can rest",
+    solution=2**3,
     mistakes={
-        "the loss carries a factor 1/2.": 4 + 1,
-        "that is the part that the learned mode has already removed.": 9 / 2,
-        "that is the plateau before any mode is learned.": (9 + 4 + 1) / 2,
+        "those are the ones that training visits from a small start.": 4,
+        "a mode can rest unlearned too: it has two places, not one.": 3,
+        "one more: nothing learned at all is a stationary point as well.": 7,
+        "a learned mode stands still, it cannot rest half-way.": 3**3,
     },
 )
 
-rate = Exercise(
-    "du/dt of a balanced mode at any depth",
-    solution=lambda u, s, depth: depth * u ** (2 - 2 / depth) * (s - u),
+infinite = Exercise(
+    "half-time of s = 1 from 0.01 in units of 1/L, infinitely many layers",
+    solution=1 / 0.01 - 2 + math.log(1 / 0.01 - 1),
     mistakes={
-        "the factor L is missing: every one of the L layers moves.": (
-            lambda u, s, depth: u ** (2 - 2 / depth) * (s - u)
-        ),
-        "one factor a^(L-1) is missing: da/dt brings the first, du/da = L a^(L-1) the second.": (
-            lambda u, s, depth: depth * u ** (1 - 1 / depth) * (s - u)
-        ),
-        "that is the exponent of the layer gain a: put a = u^(1/L) into a^(2L-2).": (
-            lambda u, s, depth: depth * u ** (2 * depth - 2) * (s - u)
-        ),
-    },
-    inputs=[(0.2, 1.0, 1), (0.3, 1.5, 2), (0.7, 2.0, 3), (1.5, 1.0, 5)],
-)
-
-unbalanced = Exercise(
-    "du/dt of two layers with imbalance c",
-    solution=lambda u, s, c: (s - u) * math.sqrt(c**2 + 4 * u**2),
-    mistakes={
-        "a^2 + b^2 is not c + 2u: square, and use (a^2 + b^2)^2 = (a^2 - b^2)^2 + 4 (ab)^2.": (
-            lambda u, s, c: (s - u) * (c + 2 * u)
-        ),
-        "that is the balanced rate: c has dropped out.": lambda u, s, c: 2 * u * (s - u),
-    },
-    inputs=[(0.1, 1.0, 0.5), (0.6, 2.0, 3.0), (0.0, 1.0, 0.2)],
-)
-
-decay = Exercise(
-    "weight decay that leaves a mode of strength s = 1 at u = 0.4",
-    solution=0.6,
-    mistakes={
-        "that is what survives, not what is taken away.": 0.4,
-        "check the factor two: both layers decay, and both also learn.": 0.3,
+        "that is the law of tiny starts, which lets the mode run to infinity.": 1 / 0.01,
+        "the factor 1 - u of the rate is missing.": 1 / 0.01 - 2,
+        "that is the clock of two layers.": 2 * _wait(1.0, 0.01),
+        "steps shrink as 1/L and rates grow as L: neither wins.": 0.0,
     },
 )
 
-slower = Exercise(
-    "half-time at depth 3 over half-time at depth 2, for s = 1 and u(0) = 0.001",
-    solution=_half_time(3) / _half_time(2),
+revived = Exercise(
+    "half-time of a mode that starts at zero, as a function of s and c",
+    solution=lambda s, c: _wait(s, 0.0, imbalance=c),
     mistakes={
-        "that is the inverse: the deeper network waits longer.": _half_time(2) / _half_time(3),
-        "that uses the estimate u0^(-1/3)/s, which lets the mode run to infinity instead of s/2.": (
-            10.0 / _half_time(2)
+        "that is a single layer which c multiplies: the rate grows with u.": (
+            lambda s, c: math.log(2) / c
+        ),
+        "that is the limit of small imbalance.": lambda s, c: math.log(4 * s / c) / (2 * s),
+        "c is an imbalance, not a strength: it is a^2 - b^2.": (
+            lambda s, c: math.log(abs(s / c - 1)) / (2 * s)
         ),
     },
-    within=5e-3,
+    inputs=[(1.0, 0.1), (2.0, 0.5), (1.5, 3.5)],
 )
 
 
@@ -107,4 +89,42 @@ growing = Exercise(
         ),
     },
     inputs=[tuple(w[0] for w in gaussian(3, members=1, width=5, depth=2, scale=0.1, seed=7))],
+)
+
+threshold = Exercise(
+    "time in which u falls from 0.5 to a hundredth of it, lambda = s = 1",
+    solution=(1 / 0.005 - 1 / 0.5) / 2,
+    mistakes={
+        "that decays at the rate 2 lambda alone: but what is left of the mode still learns.": (
+            math.log(100) / 2
+        ),
+        "that is the decay of a single layer: there the target cancels nothing.": math.log(100),
+        "that falls to 0.01: a hundredth of 0.5 is less.": (1 / 0.01 - 1 / 0.5) / 2,
+        "that forgets where the mode began.": 1 / 0.005 / 2,
+    },
+)
+
+slower = Exercise(
+    "start from which three layers are as fast as two, s = 1",
+    solution=brentq(lambda u: _wait(1.0, u, depth=3) - _wait(1.0, u, depth=2), 0.05, 0.4),
+    mistakes={
+        "there the rates cross: the half-times are equal at a smaller start.": (2 / 3) ** 3,
+        "that is the factor at 0.001; the question is where it is one.": (
+            _wait(1.0, 1e-3, depth=3) / _wait(1.0, 1e-3, depth=2)
+        ),
+    },
+    within=5e-3,
+)
+
+balance = Exercise(
+    "largest stable step at the minimum of imbalance c",
+    solution=lambda s, c: 2 / math.hypot(c, 2 * s),
+    mistakes={
+        "that is the balanced minimum, the flattest one: c counts.": lambda s, c: 1 / s,
+        "that is one over the curvature: a step is stable up to two over it.": (
+            lambda s, c: 1 / math.hypot(c, 2 * s)
+        ),
+        "a^2 + b^2 is not c + 2s: square, and use 4 (ab)^2.": lambda s, c: 2 / (c + 2 * s),
+    },
+    inputs=[(1.0, 8.99), (2.0, 1.0), (0.5, 3.0)],
 )

@@ -1,96 +1,81 @@
 """Checkers for the exercises of chapters/kernel_regression.md."""
 
-import math
-
 import torch
 from torch import Tensor
 
-from toymodels.kernel_regression import KernelRegression, effective_ridge, theory
-from toymodels.numerics.spectra import power_law, sphere_degeneracy
+from toymodels.numerics.spectra import sphere_degeneracy
 from toymodels.page import Exercise
 
 DOUBLE = torch.float64
-SPECTRUM = power_law(50, 1.5)
-COEFFICIENT = power_law(50, 1.0)
+KERNEL = torch.tensor([[2.0, 0.6, 0.3], [0.6, 1.0, -0.4], [0.3, -0.4, 1.5]], dtype=DOUBLE)
+LABELS = torch.tensor([1.0, -0.5, 2.0], dtype=DOUBLE)
 
 
-def _kappa(eigenvalue: Tensor, samples: float, ridge: float) -> Tensor:
-    model = KernelRegression(eigenvalue, target=eigenvalue, ridge=ridge)  # whatever the target
-    return effective_ridge(model, torch.tensor([samples], dtype=DOUBLE)).solution[0]
+def _resolvent(kernel: Tensor, ridge: float) -> Tensor:
+    return torch.linalg.inv(kernel + ridge * torch.eye(len(kernel), dtype=kernel.dtype))
 
 
-def _error(
-    eigenvalue: Tensor, target: Tensor, samples: float, ridge: float, noise: float
-) -> Tensor:
-    model = KernelRegression(eigenvalue, target, ridge=ridge, noise=noise)
-    return theory(model, torch.tensor([samples], dtype=DOUBLE)).error[0]
+def _left_out(kernel: Tensor, labels: Tensor, ridge: float) -> Tensor:
+    G = _resolvent(kernel, ridge)
+    return ((G @ labels / G.diagonal()) ** 2).mean()
 
 
-best_size = Exercise(
-    question="The least error of equal modes without a ridge",
-    solution=50.0,
+def _cross_validated(kernel: Tensor, labels: Tensor, ridge: float) -> Tensor:
+    G = _resolvent(kernel, ridge)
+    return ((G @ labels) ** 2).mean() / G.diagonal().mean() ** 2
+
+
+def _residual(kernel: Tensor, labels: Tensor, ridge: float) -> Tensor:
+    return ((ridge * _resolvent(kernel, ridge) @ labels) ** 2).mean()
+
+
+harm = Exercise(
+    question="Sample sizes between which a fit without a ridge is worse than zero",
+    solution=[75.0, 125.0],
     mistakes={
-        "you minimised over 1 - n/M = noise; the condition is (1 - n/M)^2 = noise.": 75.0,
-        "that is where the bias vanishes, but there the noise term diverges.": 100.0,
+        "that ends at the peak: beyond it the error must come down again first.": [75.0, 100.0],
+        "that begins at the least error: there the fit is at its best.": [50.0, 125.0],
+        "above the peak the noise term is noise / (a - 1), not a / (a - 1) times it.": [
+            75.0,
+            400 / 3,
+        ],
     },
 )
 
-power_law_ridge = Exercise(
-    question="The limit of n^2 kappa",
-    solution=math.pi**2 / 4,
+tempered = Exercise(
+    question="Noise part of the error of an interpolating fit, over the noise",
+    solution=lambda b: b - 1,
     mistakes={
-        "that is n kappa^(1/2): square it.": math.pi / 2,
-        "a sharp step at lam = kappa gives this; the step is soft, do the integral.": 1.0,
-        "the integral runs over k > 0 only: half of it.": math.pi**2,
+        "that is the error on fresh noisy labels: they bring one noise of their own.": lambda b: b,
+        "it is not benign: the modes beyond the edge never average the noise away.": lambda b: 0.0,
+        "that is 1 - gamma, by which one divides.": lambda b: 1 / b,
+        "that is gamma: a share of the budget, not yet the price.": lambda b: 1 - 1 / b,
     },
+    inputs=((1.5,), (2.0,), (4.0,)),
 )
 
-bisection = Exercise(
-    question="The effective ridge",
-    solution=_kappa,
+left_out = Exercise(
+    question="The left-out error",
+    solution=_left_out,
     mistakes={
-        "the ridge enters as ridge / kappa, not as n ridge / kappa: it is un-normalised.": (
-            lambda eigenvalue, n, ridge: _kappa(eigenvalue, n, n * ridge)
+        "that is generalised cross-validation: each residual has a G_ii of its own.": (
+            _cross_validated
         ),
-        "the ridge is missing: the budget is n = sum L + ridge / kappa.": (
-            lambda eigenvalue, n, ridge: _kappa(eigenvalue, n, 0.0)
-        ),
-        "that is n kappa, the convention of Canatar et al.; divide by n.": (
-            lambda eigenvalue, n, ridge: n * _kappa(eigenvalue, n, ridge)
-        ),
+        "that is the training error: divide each residual by ridge G_ii.": _residual,
+        "the ridge is missing in the inverse.": lambda K, y, ridge: _left_out(K, y, 0.0),
+        "the ridge is not multiplied by n here.": lambda K, y, ridge: _left_out(K, y, 3 * ridge),
     },
-    inputs=((SPECTRUM, 10.0, 0.1), (SPECTRUM, 30.0, 1.0), (SPECTRUM, 80.0, 0.5)),
+    inputs=((KERNEL, LABELS, 0.5), (KERNEL, LABELS.flip(0), 0.1)),
 )
 
-learning_curve = Exercise(
-    question="The error with noise",
-    solution=_error,
+best_kernel = Exercise(
+    question="The best exponent of the kernel",
+    solution=2.0,
     mistakes={
-        "that is the error on fresh noisy labels; subtract the noise.": (
-            lambda lam, v, n, ridge, noise: _error(lam, v, n, ridge, noise) + noise
-        ),
-        "the noise is missing: it adds to the unlearned power and is amplified with it.": (
-            lambda lam, v, n, ridge, noise: _error(lam, v, n, ridge, 0.0)
-        ),
-        "the noise is amplified too: add it before dividing by 1 - gamma.": (
-            lambda lam, v, n, ridge, noise: _error(lam, v, n, ridge, 0.0) + noise
-        ),
+        "eigenvalues are variances of coefficients: the target's amplitudes fall as 1/k.": 1.0,
+        "the power must match, not its square.": 4.0,
     },
-    inputs=(
-        (SPECTRUM, COEFFICIENT, 10.0, 0.1, 0.2),
-        (SPECTRUM, COEFFICIENT, 30.0, 0.5, 0.1),
-    ),
-)
-
-best_ridge = Exercise(
-    question="The best ridge",
-    solution=25.0,
-    mistakes={
-        "that is the ridge per sample; the ridge here is un-normalised.": 25.0 / 60,
-        "that is noise / power: the power of one mode is 1/100 of the target's.": 0.25,
-        "that is the noise times n: the best ridge does not depend on n.": 15.0,
-    },
-    within=0.02,
+    within=0.03,
 )
 
 half_learned_shell = Exercise(
@@ -118,5 +103,17 @@ out_of_sight = Exercise(
     mistakes={
         "the unseen power acts as noise: it is amplified with the rest.": 0.55,
         "you left the unseen power out altogether.": 0.45,
+    },
+)
+
+on_a_line = Exercise(
+    question="Exact over predicted error on a line",
+    solution=4 / 3,
+    mistakes={
+        "that is for equal gaps: random ones have twice their mean square.": 2 / 3,
+        "then the theory would be right: put its 1/(4n) below the exact error.": 1.0,
+        "that is n times the exact error: divide it by the prediction.": 1 / 3,
+        "that is n times the prediction: put the exact error above it.": 1 / 4,
+        "a bridge of length g has the mean variance g/6, its middle has g/4.": 2.0,
     },
 )

@@ -42,6 +42,18 @@ def _without_kernel(h: Tensor, z: Tensor, kernel: Tensor, push: Tensor) -> Tenso
     return _moved(h, z, torch.eye(len(h), dtype=h.dtype), push)
 
 
+def _cosh(gamma: float) -> float:
+    """cosh of the clock at which a linear layer has learned the label 1."""
+    return math.cosh(math.asinh(gamma) / 2)
+
+
+def _tanh_kernel() -> float:
+    """Tangent kernel of tanh units before training."""
+    square = lambda u: math.tanh(u) ** 2 + math.cosh(u) ** -4  # noqa: E731
+    density = lambda u: math.exp(-(u**2) / 2) / math.sqrt(2 * math.pi)  # noqa: E731
+    return quad(lambda u: square(u) * density(u), -10, 10)[0]
+
+
 def _last(eta: float, gamma: float = 0.5) -> tuple[float, float]:
     """Error and step times tangent kernel after 400 steps; infinite if training fails."""
     plus, minus = 1.0, 1.0
@@ -84,13 +96,12 @@ end = Exercise(
 )
 
 lazy = Exercise(
-    "richness at which the tangent kernel of three hidden layers grows by a tenth",
-    solution=math.sqrt(0.4 / 5),
+    "limit of richness times root of depth at which the tangent kernel grows by a tenth",
+    solution=math.sqrt(0.3),
     mistakes={
-        "the growth is relative to the start, L + 1.": math.sqrt(0.1 / 5),
-        "that is without echoes, 2 L / (L + 1).": math.sqrt(0.4 / 1.5),
-        "that is gamma_0 squared.": 0.4 / 5,
-        "count hidden layers: four matrices are three hidden layers.": math.sqrt(0.5 / 8),
+        "that is a tenth of the growth L^2/3 itself: it is relative to L + 1.": 0.0,
+        "that is without echoes, where the growth is 2 L / (L + 1).": math.sqrt(0.05),
+        "the factor 1/3 of the growth is missing.": math.sqrt(0.1),
     },
 )
 
@@ -105,23 +116,29 @@ neuron = Exercise(
     inputs=[NEURON],
 )
 
-width = Exercise(
-    "width from which the output before training is below 0.05",
-    solution=1 / (0.1 * 0.05) ** 2,
+wrong_way = Exercise(
+    "share of the neurons with z h < 0 after learning",
+    solution=lambda gamma: math.atan(1 / gamma) / math.pi,
     mistakes={
-        "that is for richness 1: the output is divided by gamma_0.": 1 / 0.05**2,
-        "the sum over N neurons has standard deviation sqrt(N), not N.": 1 / (0.1 * 0.05),
-        "gamma_0 enters with its square, as the standard deviation does.": 1 / (0.1 * 0.05**2),
+        "that is the share at the start.": lambda gamma: 0.5,
+        "that is the share of neurons whose h has changed its sign.": lambda gamma: (
+            math.acos(_cosh(gamma) / (1 + gamma**2) ** 0.25) / math.pi
+        ),
+        "that is the share on the right side.": lambda gamma: 1 - math.atan(1 / gamma) / math.pi,
+        "the variance has grown too: the correlation is not gamma_0 itself.": lambda gamma: (
+            math.acos(min(gamma, 1.0)) / math.pi
+        ),
     },
+    inputs=[(0.3,), (1.0,), (5.0,)],
 )
 
-echo = Exercise(
-    "a^1, a^2, b^1, b^2 of three hidden layers, to lowest order",
-    solution=[1, 2, 2, 1],
+saturated = Exercise(
+    "last tangent kernel of very rich tanh units",
+    solution=1.0,
     mistakes={
-        "b is counted from the top: b^3 = 0.": [1, 2, 1, 2],
-        "a^0 = 0, and layer one already adds its own.": [0, 1, 1, 0],
-        "each layer adds one to the response of the one before.": [1, 1, 1, 1],
+        "the neurons saturate: phi' z dies, and only the readout still learns.": 2.0,
+        "saturated units do not move, but their outputs still feed the readout.": 0.0,
+        "that is the lazy kernel, before any neuron has moved.": _tanh_kernel(),
     },
 )
 

@@ -1,10 +1,11 @@
 """Checkers for the exercises of chapters/oscillator.md."""
 
-from math import sqrt
+from math import e, sqrt
 
 import torch
+from scipy.special import chebyt
 
-from toymodels.oscillator import Oscillator, frequency, orbit, resonance, stationary
+from toymodels.oscillator import Oscillator, stationary
 from toymodels.page.exercise import Exercise
 
 
@@ -18,50 +19,51 @@ def _largest_root(total: float, product: float) -> float:
     return sqrt(product) if inside < 0 else abs(total) / 2 + sqrt(inside)
 
 
-critical_momentum = Exercise(
-    "Momentum at which a mode is critically damped, as a function of step * curvature",
-    lambda hc: (1 - sqrt(hc)) ** 2,
+peak = Exercise(
+    "Largest size of the stiffest mode at the optimum, over its start and the root of kappa",
+    1 / e,
     mistakes={
-        "that is the momentum's square root: the two roots merge where tau squared equals the "
-        "momentum, so square it.": lambda hc: 1 - sqrt(hc),
-        "that is the other merging point, where the momentum would exceed one.": lambda hc: (
-            (1 + sqrt(hc)) ** 2
-        ),
-        "that makes the sum of the roots vanish, not their difference.": lambda hc: hc - 1,
+        "that is S_k alone: a start at rest is two copies of the impulse response.": 1 / (2 * e),
+        "at its maximum the factor b^(k/2) is not one but 1/e.": 1.0,
+        "that is the mode that creeps: it is largest at its start. Take the stiff one.": 0.0,
+        "delta is 2 / sqrt(kappa): the root of b is (r - 1) / (r + 1).": 2 / e,
     },
-    inputs=[(0.01,), (0.09,), (0.36,)],
 )
 
-edge = Exercise(
-    "Largest stable step as a function of curvature and momentum",
-    lambda curvature, momentum: 2 * (1 + momentum) / curvature,
+stale = Exercise(
+    "Largest stable step with a gradient that is one step old, by curvature and momentum",
+    lambda curvature, momentum: (1 - momentum) / curvature,
     mistakes={
-        "that is the edge of gradient descent: momentum moves it.": lambda curvature, momentum: (
-            2 / curvature
+        "that is the edge with fresh gradients.": lambda curvature, momentum: (
+            2 * (1 + momentum) / curvature
         ),
-        "1 / (1 - momentum) multiplies the distance travelled at small steps, not the edge: "
-        "put z = -1 into the characteristic equation.": lambda curvature, momentum: (
-            2 * (1 - momentum) / curvature
+        "that is without momentum: it adds to the product of the roots.": (
+            lambda curvature, momentum: 1 / curvature
         ),
-        "that is where the roots turn real again: the larger one passes -1 later.": (
-            lambda curvature, momentum: (1 + sqrt(momentum)) ** 2 / curvature
+        "there the roots merge and begin to ring: they leave the circle later.": (
+            lambda curvature, momentum: (1 - momentum) ** 2 / (4 * curvature)
         ),
     },
     inputs=[(1.0, 0.5), (4.0, 0.9), (0.3, 0.2)],
 )
 
-resonance_peak = Exercise(
-    "Drive frequency of the resonance peak, as a function of step * curvature and momentum",
-    lambda hc, momentum: resonance(_one(hc, 1.0, momentum=momentum)).item(),
+average = Exercise(
+    "Number of steps times the variance of their average, by step, curvature, momentum, noise",
+    lambda step, curvature, momentum, noise: noise / curvature**2,
     mistakes={
-        "that is the frequency of the free swing: friction moves the peak off it.": (
-            lambda hc, momentum: frequency(_one(hc, 1.0, momentum=momentum)).item()
+        "that is the noise floor, as if steps were independent of each other.": (
+            lambda step, curvature, momentum, noise: stationary(
+                _one(curvature, step, momentum=momentum, noise=noise)
+            ).item()
         ),
-        "that is the frequency without friction and without a step size: keep both.": (
-            lambda hc, momentum: sqrt(hc)
+        "the kick carries a factor h, and so does the force that answers it.": (
+            lambda step, curvature, momentum, noise: step**2 * noise / curvature**2
+        ),
+        "momentum sums gradients, but it sums forces too: it drops out.": (
+            lambda step, curvature, momentum, noise: noise / (curvature * (1 - momentum)) ** 2
         ),
     },
-    inputs=[(0.2, 0.7), (1.0, 0.8), (2.5, 0.6)],
+    inputs=[(0.5, 1.5, 0.5, 0.2), (1.2, 2.0, 0.8, 1.5), (0.3, 4.0, 0.1, 0.7)],
 )
 
 noise_floor = Exercise(
@@ -76,11 +78,6 @@ noise_floor = Exercise(
         "that is the noise floor of gradient descent: momentum is missing.": (
             lambda step, curvature, momentum, noise: (
                 step * noise / (curvature * (2 - step * curvature))
-            )
-        ),
-        "that is the standard deviation: square it.": (
-            lambda step, curvature, momentum, noise: (
-                stationary(_one(curvature, step, momentum=momentum, noise=noise)).sqrt().item()
             )
         ),
     },
@@ -114,22 +111,15 @@ nesterov_rate = Exercise(
     inputs=[(0.02, 0.5), (0.3, 0.9), (0.8, 0.6), (1.2, 0.5)],
 )
 
-orbit_amplitude = Exercise(
-    "Amplitude of the two-step orbit as a function of step, curvature, momentum, quartic",
-    lambda step, curvature, momentum, quartic: orbit(
-        _one(curvature, step, momentum=momentum, quartic=quartic)
-    ).item(),
+survival = Exercise(
+    "Step * curvature at which the two-step orbit loses its stability, by momentum",
+    lambda momentum: 3 * (1 + momentum),
     mistakes={
-        "that is where the gradient vanishes, the top of the barrier.": (
-            lambda step, curvature, momentum, quartic: sqrt(curvature / -quartic)
-        ),
-        "the curvature at the orbit is not at the edge, its mean slope is: c + q a^2.": (
-            lambda step, curvature, momentum, quartic: sqrt(
-                (2 * (1 + momentum) / step - curvature) / (3 * quartic)
-            )
-        ),
+        "there the orbit is born.": lambda momentum: 2 * (1 + momentum),
+        "that is without momentum.": lambda momentum: 3.0,
+        "the slope of q x^3 is 3 q x^2.": lambda momentum: 4 * (1 + momentum),
     },
-    inputs=[(2.4, 1.0, 0.0, -0.5), (3.5, 1.0, 0.5, -2.0)],
+    inputs=[(0.5,), (0.0,), (0.9,)],
 )
 
 ridge = Exercise(
@@ -142,4 +132,26 @@ ridge = Exercise(
         "that forgets that the ridge also lifts the stiffest mode.": 1 / 361,
     },
     within=5e-4,
+)
+
+
+def _chebyshev(condition: float, n: int) -> float:
+    return chebyt(n)((condition + 1) / (condition - 1))
+
+
+cycle = Exercise(
+    "Factor per step of the best cycle of n step sizes, by condition number and n",
+    lambda condition, n: _chebyshev(condition, n) ** (-1 / n),
+    mistakes={
+        "those are equal steps: let some of them be too long for the stiff modes.": (
+            lambda condition, n: (condition - 1) / (condition + 1)
+        ),
+        "that is the tuned heavy ball, which a cycle reaches as n grows.": lambda condition, n: (
+            (sqrt(condition) - 1) / (sqrt(condition) + 1)
+        ),
+        "that is the factor of the whole cycle: take the n-th root.": lambda condition, n: (
+            1 / _chebyshev(condition, n)
+        ),
+    },
+    inputs=[(100.0, 2), (10.0, 3), (400.0, 8)],
 )

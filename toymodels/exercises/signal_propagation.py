@@ -17,23 +17,22 @@ from toymodels.signal_propagation import (
 ONE = torch.tensor(1.0, dtype=torch.float64)
 
 
-def _kernel(weight: float, bias: float, first: float, layer: int) -> float:
-    return theory(WideNetwork(torch.tanh, weight, bias), first, layer).kernel[-1].item()
-
-
 def _depth(field: str) -> float:
     chi = getattr(theory(WideNetwork(torch.tanh, 1.0, 0.1), 1.0, 200), field)[-1]
     return -1 / chi.log().item()
 
 
-leaky = Exercise(
-    "critical weight variance of a leaky ReLU with slopes 1 and 1/2",
-    solution=2 / (1 + 0.5**2),
+dropout = Exercise(
+    "weight variance that keeps the kernel of ReLU with dropout, by the probability to keep",
+    solution=lambda keep: 2 * keep,
     mistakes={
-        "that is the weight variance of ReLU: the left half passes signals too.": 2.0,
-        "slopes count with their squares, as in the average of s'^2.": 2 / (1 + 0.5),
-        "each side is visited half of the time: a factor of two is missing.": 1 / (1 + 0.5**2),
+        "the mean of the factor is one, but the mean of its square is 1/p.": lambda keep: 2.0,
+        "that takes 1/p^2 for the mean square, but the factor is 0 now and then.": (
+            lambda keep: 2 * keep**2
+        ),
+        "that is without the factor 1/p.": lambda keep: 2 / keep,
     },
+    inputs=[(0.5,), (0.8,), (0.1,)],
 )
 
 who = Exercise(
@@ -47,28 +46,15 @@ who = Exercise(
     },
 )
 
-flow = Exercise(
-    "kernel of a layer of tanh units",
-    solution=_kernel,
+residual = Exercise(
+    "q of the growth exp(q sqrt(l)) of differences in a residual tanh network",
+    solution=8 / 3 / math.sqrt(2 * math.pi),
     mistakes={
-        "one step too many: the kernel of layer 1 is given.": (
-            lambda weight, bias, first, layer: _kernel(weight, bias, first, layer + 1)
+        "that is the growth of one layer: sum it over all layers.": 4 / 3 / math.sqrt(2 * math.pi),
+        "that is the area under cosh^-2: the slope enters with its square.": (
+            4 / math.sqrt(2 * math.pi)
         ),
-        "the biases are missing: every layer has its own.": (
-            lambda weight, bias, first, layer: _kernel(weight, 0.0, first, layer)
-        ),
-    },
-    inputs=[(1.5, 0.1, 0.5, 6), (1.0, 0.05, 0.8, 4), (2.0, 0.3, 3.0, 2)],
-)
-
-gelu = Exercise(
-    "critical kernel of GELU",
-    solution=(3 + math.sqrt(17)) / 2,
-    mistakes={
-        "that is the variance of the product of two Gaussians: K = v / (1 - v).": (
-            (math.sqrt(17) - 1) / 4
-        ),
-        "that is the negative root of K^2 - 3 K - 2.": (3 - math.sqrt(17)) / 2,
+        "a normal density has 1 / sqrt(2 pi K) in front.": 8 / 3,
     },
 )
 
@@ -116,4 +102,21 @@ edge = Exercise(
             critical_point(torch.tanh).weight_variance
         ),
     },
+)
+
+_GELU = (3 + math.sqrt(17)) / 2
+gelu = Exercise(
+    "critical kernel of z Phi(z/s) + alpha z",
+    solution=lambda s, alpha: s**2 * _GELU,
+    mistakes={
+        "that is in units of s^2: a kernel is a variance.": lambda s, alpha: _GELU,
+        "a kernel is a variance: it scales with the square of s.": lambda s, alpha: s * _GELU,
+        "the average of z s'' vanishes: the linear path drops out.": (
+            lambda s, alpha: s**2 * _GELU / (1 + alpha)
+        ),
+        "that is the variance of the product of two Gaussians: K = v / (1 - v).": (
+            lambda s, alpha: s**2 * (math.sqrt(17) - 1) / 4
+        ),
+    },
+    inputs=[(1.0, 0.0), (2.0, 0.3), (0.5, -0.2)],
 )

@@ -2,63 +2,53 @@
 
 import math
 
+import torch
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from toymodels.page.exercise import Exercise
-from toymodels.spring_block import SpringBlock, resting, stationary
+from toymodels.spring_block import SpringBlock, theory
 
 
-def _slide(blocks: int, product: float) -> int:
-    """Largest n up to ``blocks`` with n (n + 1) <= ``product``."""
-    return max(n for n in range(blocks + 1) if n * (n + 1) <= product)
-
-
-def _parabola(right: float, left: float) -> list[float]:
-    model = SpringBlock(
-        5, stiffness=2.0, pull=3.0, friction_right=max(right, 0.0), friction_left=max(left, 0.0)
-    )
-    return stationary(model).tolist()
+def _one(force: float, where: int = 3) -> list[float]:
+    """Mean positions of five blocks of which only one feels ``force``, k = y = 1."""
+    return [m / 6 - force * min(m, where) * (6 - max(m, where)) / 6 for m in range(1, 6)]
 
 
 def _density(z: float) -> float:
     return math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
 
 
-first = Exercise(
-    "where the first of seven blocks rests, k = y = 1, friction 0.02",
-    solution=resting(SpringBlock(7, friction_right=0.02))[0].item(),
+release = Exercise(
+    "how far the hand goes back before a block moves, by stiffness and frictions",
+    solution=lambda stiffness, right, left: (right + left) / stiffness,
     mistakes={
-        "that is even spacing: friction holds the chain back.": 1 / 8,
-        "check the sign: friction leaves the blocks short of even spacing.": 1 / 8 + 0.07,
-        "a factor two: a constant second difference F/k is a parabola with F/2k.": 1 / 8 - 0.14,
-    },
-)
-
-moving = Exercise(
-    "how many blocks move",
-    solution=lambda blocks, k, y, friction: _slide(blocks, 2 * k * y / friction),
-    mistakes={
-        "the factor two is missing: the parabola bends with mu/2k.": (
-            lambda blocks, k, y, friction: _slide(blocks, k * y / friction)
+        "going back, it is the other friction that resists.": (
+            lambda stiffness, right, left: 2 * right / stiffness
         ),
-        "there are only L blocks: weak friction cannot move more.": (
-            lambda blocks, k, y, friction: _slide(1000, 2 * k * y / friction)
+        "the block still has the force mu_R from the way there.": (
+            lambda stiffness, right, left: left / stiffness
         ),
-        "those are the blocks that stay where they are.": (
-            lambda blocks, k, y, friction: blocks - _slide(blocks, 2 * k * y / friction)
+        "that is where the block begins to feel no force.": (
+            lambda stiffness, right, left: right / stiffness
+        ),
+        "only one spring of the block ends at the hand.": (
+            lambda stiffness, right, left: (right + left) / (2 * stiffness)
         ),
     },
-    inputs=[(7, 1.0, 1.0, 0.05), (7, 1.0, 1.0, 0.02), (10, 2.0, 1.5, 0.25), (12, 1.0, 2.0, 0.1)],
+    inputs=[(1.0, 0.1, 0.15), (2.0, 0.02, 0.4), (0.5, 0.3, 0.3)],
 )
 
-parabola = Exercise(
-    "mean positions of five blocks, k = 2, y = 3, frictions 0.1 and 0.4",
-    solution=_parabola(0.1, 0.4),
+one = Exercise(
+    "mean positions of five blocks of which the third is lopsided",
+    solution=_one(-0.15),
     mistakes={
-        "the table is tilted the other way: harder to go back than forth.": _parabola(0.4, 0.1),
-        "the mean force is half of the difference of the frictions.": _parabola(0.0, 0.6),
-        "that is the chain without any friction.": _parabola(0.0, 0.0),
+        "the table is tilted the other way: harder to go back than forth.": _one(0.15),
+        "the mean force is half of the difference of the frictions.": _one(-0.3),
+        "that is the chain without any friction.": _one(0.0),
+        "only the third block is tilted: the curve has one kink.": [
+            m / 6 + 0.075 * m * (6 - m) for m in range(1, 6)
+        ],
     },
 )
 
@@ -87,6 +77,25 @@ patience = Exercise(
     },
 )
 
+_CEILING = math.sqrt(3)
+uniform = Exercise(
+    "curvature at which uniform kicks leave the chain",
+    solution=lambda right, left, s: -max(right - _CEILING * s, (right - left) / 2),
+    mistakes={
+        "that is the parabola of kicks without a ceiling.": lambda right, left, s: (
+            (left - right) / 2
+        ),
+        "the largest kick is sqrt(3) s, not s.": lambda right, left, s: (
+            -max(right - s, (right - left) / 2)
+        ),
+        "strong enough kicks take it to the parabola and not beyond.": lambda right, left, s: (
+            -(right - _CEILING * s)
+        ),
+        "that is the first rest: kicks help to overcome friction.": lambda right, left, s: -right,
+    },
+    inputs=[(0.1, 0.15, 0.04), (0.1, 0.15, 0.08), (0.2, 0.3, 0.05)],
+)
+
 shots = Exercise(
     "stationary force under exponential shots, frictions and noise 0.1",
     solution=0.1 * brentq(lambda w: math.exp(w - 2) + w + 1 - math.exp(w), -1, -1e-9),
@@ -99,4 +108,28 @@ shots = Exercise(
             brentq(lambda w: math.exp(w - 2) + w + 1 - math.exp(w), -1, -1e-9)
         ),
     },
+)
+
+
+def _bend(rate: float) -> float:
+    """First load less last, when the noise has faded."""
+    model = SpringBlock(7, friction_right=0.1, friction_left=0.15, noise=0.1, decay=rate)
+    separation = theory(model, torch.tensor([6 / rate], dtype=torch.float64)).separation[0]
+    return (separation[0] - separation[1] - separation[-2] + separation[-1]).item()
+
+
+def _straight(low: float = 0.0096, high: float = 0.0097) -> float:
+    """Where the chord through two bends close to zero vanishes."""
+    left, right = _bend(low), _bend(high)
+    return low - left * (high - low) / (right - left)
+
+
+anneal = Exercise(
+    "rate of annealing that leaves first and last spring equally long",
+    solution=_straight(),
+    mistakes={
+        "that leaves the parabola, which is convex here: stop before.": 0.0,
+        "that leaves the chain close to its first rest: be more patient.": 0.1,
+    },
+    within=0.01,
 )

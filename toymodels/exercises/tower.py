@@ -1,7 +1,8 @@
 """Checkers of the exercises in ``chapters/tower.md``."""
 
+import math
+
 import torch
-from scipy.optimize import brentq
 from torch import Tensor
 
 from toymodels.numerics import first_passage
@@ -47,18 +48,21 @@ current = Exercise(
     inputs=[(torch.tensor([0.2, -0.7, 1.1], dtype=torch.float64), _rows, _rows @ _rows.T)],
 )
 
-rest = Exercise(
-    "length of the first feature after learning two rungs of strength 1 and 2",
-    solution=brentq(lambda u: u**4 - 1 - 2 * u, 1, 2, xtol=1e-14),
+pair = Exercise(
+    "wait for a product of two coordinates, by d and the start",
+    solution=lambda d, epsilon: math.asinh(math.sqrt(d)) / epsilon,
     mistakes={
-        "that is for two rungs of strength 1: the second readout and feature carry a 2.": (
-            brentq(lambda u: u**4 - 1 - u, 1, 2, xtol=1e-14)
+        "that is the limit of a readout that stays: it grows with the overlaps.": (
+            lambda d, epsilon: math.log(math.sqrt(d) / epsilon) / epsilon
         ),
-        "the length of the second feature is missing: a current flows through the first.": 1.0,
-        "that is the square of the length, or the current, not the length.": (
-            brentq(lambda u: u**4 - 1 - 2 * u, 1, 2, xtol=1e-14) ** 2
+        "that is close: the readout's own growth turns ln(sqrt(d)) into ln(2 sqrt(d)).": (
+            lambda d, epsilon: math.log(math.sqrt(d)) / epsilon
+        ),
+        "that is the wait for three coordinates.": (
+            lambda d, epsilon: (math.sqrt(d + 1) - 1) / epsilon**2
         ),
     },
+    inputs=[(100.0, 0.1), (30.0, 0.3), (1e4, 0.01)],
 )
 
 leap = Exercise(
@@ -114,11 +118,13 @@ middle = Exercise(
     within=0.01,
 )
 
-batch = Exercise(
-    "batch size that keeps theta at 0.01 for d = 10000 and step 0.02",
-    solution=0.02 * 10000 / 0.01,
+inputs = Exercise(
+    "power of d with which the inputs for a leap over m coordinates grow",
+    solution=lambda m: m / 2,
     mistakes={
-        "theta is in the denominator: a colder tower needs larger batches.": 0.02 * 10000 * 0.01,
-        "the step is missing: many small steps average like one large batch.": 10000 / 0.01,
+        "that is the power of the time: batches grow with d as well.": lambda m: (m - 2) / 2,
+        "that is the kernel, which pays for every product of m coordinates.": lambda m: m,
+        "the wait grows as d^((m - 2)/2), not as d^(m - 2).": lambda m: m - 1,
     },
+    inputs=[(3,), (4,), (7,)],
 )

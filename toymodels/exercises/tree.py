@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from toymodels.page.exercise import Exercise
-from toymodels.tree import plateau, staircase
+from toymodels.tree import Tree, balanced, chain, half_time, plateau, staircase
 
 
-def _tensor(*values: float) -> Tensor:
+def _tensor(*values: float | int) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
@@ -98,11 +98,24 @@ sibling = Exercise(
     },
 )
 
-tip = Exercise(
-    "last path product of a long path of equal rungs",
-    solution=float(plateau(_tensor(*[1.0] * 300))[-1]),
+
+def _fourth(*target: int) -> float:
+    """Half-time of the last rung; readouts start at 0.01 where there is a target."""
+    beta = _tensor(*target)
+    readout = 0.01 * (beta != 0)
+    return half_time(Tree(chain(4), beta, readout, balanced(readout, chain(4))))[3].item()
+
+
+lesson = Exercise(
+    "half-time of the fourth rung with the best lesson of strength one",
+    solution=_fourth(0, 1, 0, 1),
     mistakes={
-        "that is its square, p.": float(plateau(_tensor(*[1.0] * 300))[-1] ** 2),
-        "take more rungs: it still grows.": float(plateau(_tensor(*[1.0] * 10))[-1]),
+        "that is without a lesson.": _fourth(0, 0, 0, 1),
+        "that begins at the bottom: a leap over three levels is left.": _fourth(1, 0, 0, 1),
+        "that is one lesson next to the top: to learn it is itself a leap over three.": (
+            _fourth(0, 0, 1, 1)
+        ),
+        "that is with all three lessons: only one is allowed.": _fourth(1, 1, 1, 1),
+        "that is the law of tiny starts, two waits of 1/eps.": 200.0,
     },
 )
