@@ -49,7 +49,6 @@ UNCONVERTED = {
     "signal_propagation": Visible(313, 37, 71),
     "mean_field": Visible(209, 24, 35),
     "spring_block": Visible(172, 22, 25),
-    "data_separation": Visible(165, 25, 42),
     "tree": Visible(265, 32, 67),
     "tower": Visible(289, 35, 66),
 }
