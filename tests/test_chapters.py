@@ -45,7 +45,6 @@ WIDTH = 76  # characters, more are cut off on a desktop
 UNCONVERTED = {
     "oscillator": Visible(198, 24, 58),
     "deep_linear": Visible(146, 19, 34),
-    "kernel_regression": Visible(87, 15, 17),
     "signal_propagation": Visible(313, 37, 71),
     "mean_field": Visible(209, 24, 35),
     "spring_block": Visible(172, 22, 25),
