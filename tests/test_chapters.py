@@ -43,7 +43,6 @@ WIDTH = 76  # characters, more are cut off on a desktop
 # Chapters that are not converted yet, as they stood on 26 November 2026. A number here is never
 # raised, a chapter never comes back, and the list goes when it is empty.
 UNCONVERTED = {
-    "oscillator": Visible(198, 24, 58),
     "deep_linear": Visible(146, 19, 34),
     "signal_propagation": Visible(313, 37, 71),
     "mean_field": Visible(209, 24, 35),
