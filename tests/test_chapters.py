@@ -46,7 +46,7 @@ UNCONVERTED = {
     "deep_linear": Visible(146, 19, 34),
     "signal_propagation": Visible(313, 37, 71),
     "mean_field": Visible(209, 24, 35),
-    "spring_block": Visible(172, 22, 25),
+    "spring_block": Visible(121, 18, 16),
     "tree": Visible(265, 32, 67),
     "tower": Visible(289, 35, 66),
 }
