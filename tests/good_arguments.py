@@ -53,6 +53,19 @@ def swing():
     return oscillator.experiment(oscillator.Oscillator([0.5], 1.0, 1.0), 20, seed=0)
 
 
+def lesson():
+    """Two of four directions are learned."""
+    direction = torch.cat([torch.eye(2), -torch.eye(2)]).to(DOUBLE)
+    return signal_propagation.Lesson(direction, row(1.0, 0.0, -1.0, 0.0)(), 2)
+
+
+# every kernel rests in a linear network of unit variance without biases
+RESTING = {
+    "model": lambda: signal_propagation.WideNetwork(None, row(1.0, 1.0)()),
+    "kernel": row(0.5, 0.7),
+}
+
+
 def layers():
     """Two members of a linear network with two modes."""
     return deep_linear.gaussian(2, members=2, width=3, depth=2, scale=0.1, seed=0)
@@ -196,6 +209,17 @@ GOOD = {
     },
     "toymodels.oscillator.winding": {"motion": swing},
     "toymodels.oscillator.orbit": {"model": lambda: oscillator.Oscillator([0.5], 1.0, quartic=0.1)},
+    "toymodels.signal_propagation.Lesson": {
+        "direction": lambda: torch.eye(3, dtype=DOUBLE),
+        "label": row(1.0, 0.0, -1.0),
+        "learned": lambda: 2,
+    },
+    "toymodels.signal_propagation.resting_kernels": RESTING
+    | {"cosine": lambda: torch.eye(2, dtype=DOUBLE)},
+    **{
+        f"toymodels.signal_propagation.{name}": RESTING | {"lesson": lesson}
+        for name in ("lazy_training", "training_rate", "real_training")
+    },
     "toymodels.signal_propagation.marginal": {
         "activation": lambda: torch.tanh,
         "kernel": row(0.5),

@@ -7,18 +7,24 @@ import pytest
 import torch
 from scipy.integrate import quad
 
+from toymodels.limits import wide_kernels
 from toymodels.networks.activation import LeakyReLU
 from toymodels.numerics import draws, mean
 from toymodels.signal_propagation import (
+    Lesson,
     WideNetwork,
     critical_point,
     experiment,
+    lazy_training,
     marginal,
     overlap,
     parallel,
     perpendicular,
+    real_training,
+    resting_kernels,
     step,
     theory,
+    training_rate,
 )
 
 F = torch.nn.functional
@@ -473,3 +479,164 @@ def test_the_flow_of_relu_has_no_scale(scale):
     flow = theory(WideNetwork(torch.relu, 2.0, 0.1 * scale), 0.7 * scale, 4)
     torch.testing.assert_close(flow.kernel / scale, 0.7 + 0.1 * torch.arange(4).double())
     torch.testing.assert_close(flow.parallel, torch.ones(4).double())
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+
+TURN = 2 * math.pi * torch.tensor([0, 2, 4, 1, 3]).double() / 5
+CIRCLE = Lesson(torch.stack([TURN.cos(), TURN.sin()], -1), TURN.cos(), learned=3)
+
+
+def at_rest(weight):
+    network = WideNetwork(torch.tanh, torch.tensor(weight).double(), 0.05)
+    return network, theory(network, 1.0, 400).kernel[..., -1]
+
+
+def inputs_of(network, kernel, lesson):
+    length = (2 * (kernel - network.bias_variance) / network.weight_variance).sqrt()
+    return length[..., None, None] * lesson.direction
+
+
+def test_resting_kernels_are_wide_kernels():
+    network, K = at_rest([0.7, 2.5])
+    x = inputs_of(network, K, CIRCLE)
+    cosine = CIRCLE.direction @ CIRCLE.direction.mT
+    found = resting_kernels(network, K, cosine.clamp(-1, 1), 4)
+    for depth in (1, 4):
+        whole = wide_kernels(x, torch.tanh, depth - 1, network.weight_variance, 0.05)
+        for mine, other in zip(found, whole, strict=True):
+            assert mine.shape == (2, 4, 5, 5)
+            torch.testing.assert_close(mine[:, depth - 1], other, atol=1e-5, rtol=1e-5)
+
+
+def test_lazy_training_is_gradient_descent_of_gaussian_residuals():
+    """Step by step, with outputs before training drawn many times."""
+    network, K = at_rest([1.4])
+    steps, layers = 7, 3
+    found = lazy_training(network, K, CIRCLE, layers, steps)
+    cosine = (CIRCLE.direction @ CIRCLE.direction.mT).clamp(-1, 1)
+    nngp, tangent = (part[0, -1] for part in resting_kernels(network, K, cosine, layers))
+    rate = training_rate(network, K, CIRCLE, layers)[0, -1]
+    torch.testing.assert_close(rate, 3 / torch.linalg.eigvalsh(tangent[:3, :3])[-1])
+    start = (
+        draws.normal(1, "outputs", 20000, (5,))
+        @ torch.linalg.cholesky(nngp + 1e-12 * torch.eye(5)).mT
+    )
+    residual = start - CIRCLE.label
+    for _ in range(steps):
+        residual = residual - rate / 3 * residual[:, :3] @ tangent[:3]
+    for part, loss in ((slice(0, 3), found.loss), (slice(3, 5), found.new_loss)):
+        seen = mean(residual[:, part].square().mean(-1) / 2, 0)
+        assert abs(seen.value - loss[0, -1]) < 4 * seen.error
+        assert seen.error < 0.05 * loss[0, -1]
+
+
+def test_wide_networks_train_as_the_lazy_limit_says():
+    network, K = at_rest([1.4, 2.5])
+    expected = lazy_training(network, K, CIRCLE, 3, 12)
+    rate = training_rate(network, K, CIRCLE, 3)[:, -1]
+    seen = real_training(network, K, CIRCLE, 3, 12, rate=rate, seed=2, width=400, members=60)
+    assert seen.loss.shape == (2, 60) and seen.loss.dtype == torch.float64
+    for name in ("loss", "new_loss"):
+        found = mean(getattr(seen, name), -1)
+        # 0.02: at a width of 400 the weights have moved by a twentieth
+        gap = (found.value - getattr(expected, name)[:, -1]).abs()
+        assert (gap < 4 * found.error + 0.02 * CIRCLE.label.square().mean()).all(), name
+
+
+def test_trained_networks_are_those_of_their_draws():
+    """One step of two layers, in plain matrices and by autograd."""
+    network, K = at_rest([1.4])
+    n, rate = 6, 0.3
+    seen = real_training(network, K, CIRCLE, 2, 1, rate=rate, seed=3, width=n, members=2)
+    x = inputs_of(network, K, CIRCLE)[0]
+    for member in range(2):
+        W, b = (
+            [
+                draws.normal(3, f"{kind} {k}", 2, shape)[member].requires_grad_()
+                for k, shape in pairs
+            ]
+            for kind, pairs in (
+                ("layer", enumerate([(n, 2), (1, n)])),
+                ("biases", enumerate([(1, n), (1, 1)])),
+            )
+        )
+
+        def outputs(W, b):
+            z = (1.4 / 2) ** 0.5 * x @ W[0].mT + 0.05**0.5 * b[0]
+            return ((1.4 / n) ** 0.5 * z.tanh() @ W[1].mT + 0.05**0.5 * b[1])[:, 0]
+
+        loss = (outputs(W, b) - CIRCLE.label)[:3].square().mean() / 2
+        slopes = torch.autograd.grad(loss, [*W, *b])
+        moved = [p - rate * s for p, s in zip([*W, *b], slopes, strict=True)]
+        error = (outputs(moved[:2], moved[2:]) - CIRCLE.label).square() / 2
+        assert seen.loss[0, member].item() == pytest.approx(error[:3].mean().item(), rel=1e-5)
+        assert seen.new_loss[0, member].item() == pytest.approx(error[3:].mean().item(), rel=1e-5)
+
+
+def test_the_depth_that_can_be_trained_is_a_number_of_correlation_lengths():
+    """x - ln x = ln t + const, x = depth / xi: order from 1.2 to 7.8 layers."""
+    network, K = at_rest([0.5, 1.0, 1.3])
+    xi = -1 / perpendicular(network, K).log()
+    turn = math.pi * torch.arange(16).reshape(8, 2).mT.flatten().double() / 8
+    lesson = Lesson(torch.stack([turn.cos(), turn.sin()], -1), 2**0.5 * turn.cos(), learned=8)
+    reach = []
+    for steps in (64, 6400):
+        loss = lazy_training(network, K, lesson, 120, steps).loss
+        reach.append((loss < 0.25).sum(-1) / xi)  # to a layer, which is 1 / xi
+    assert ((reach[0] - 6.0).abs() < 0.5 + 1 / xi).all()
+    change = (reach[1] - reach[1].log()) - (reach[0] - reach[0].log())
+    assert ((change - math.log(100)).abs() < 1 / xi).all()
+
+
+def test_lessons_and_kernels_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="direction must be of length 1, got 2"):
+        Lesson(2 * CIRCLE.direction, CIRCLE.label, 3)
+    for learned in (0, 5):
+        with pytest.raises(ValueError, match=f"learned must leave samples .* got {learned} of 5"):
+            Lesson(CIRCLE.direction, CIRCLE.label, learned)
+    network, K = at_rest([1.4])
+    with pytest.raises(ValueError, match="kernel must be a fixed point"):
+        lazy_training(network, 2 * K, CIRCLE, 3, 4)
+    with pytest.raises(ValueError, match="cosine must be in"):
+        resting_kernels(network, K, torch.tensor([[1.5]]).double(), 3)
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        lazy_training(network, K, CIRCLE, 3, 0)
+    with pytest.raises(ValueError, match="above bias_variance"):
+        real_training(network, 0.01, CIRCLE, 3, 4, rate=0.1, seed=0, width=4, members=2)
+    with pytest.raises(ValueError, match="layers must be at least 1, got 0"):
+        real_training(network, K, CIRCLE, 0, 4, rate=0.1, seed=0, width=4, members=2)
+
+
+def test_the_second_solution_of_gelu_repels():
+    """K* = 0, C_b = 0, C_W = 4 solves the equations too, with a_1 > 0."""
+    for activation, rate in ((F.gelu, 6 / math.pi), (F.silu, 0.75)):
+        network, K = WideNetwork(activation, 4.0), torch.tensor(1e-4).double()
+        assert perpendicular(network, K).item() == pytest.approx(1, abs=1e-3)
+        assert parallel(network, K).item() == pytest.approx(1, abs=1e-3)
+        assert ((step(network, K) - K) / K**2).item() == pytest.approx(rate, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("activation", "scale", "standard"),
+    [(F.gelu, 1.709, 0.304), (F.silu, 6.924, 0.0218), (F.mish, 0.783, 1.896)],
+)
+def test_inputs_of_the_right_length_are_critical_and_standardised_ones_are_not(
+    activation, scale, standard
+):
+    point = critical_point(activation)
+    network = WideNetwork(activation, point.weight_variance, point.bias_variance)
+    found = (point.kernel - point.bias_variance) / point.weight_variance
+    assert found == pytest.approx(scale, abs=5e-4)
+    grown = theory(network, point.bias_variance + point.weight_variance, 50).perpendicular.prod()
+    assert grown.item() == pytest.approx(standard, rel=2e-3)
+
+
+def test_chaos_next_to_the_critical_point_is_quiet():
+    """chi_perp = 1 + epsilon^2 / 3 for tanh without biases."""
+    gap = torch.tensor([0.01, 0.02]).double()
+    network = WideNetwork(torch.tanh, 1 + gap)
+    chi = perpendicular(network, theory(network, 1.0, 4000).kernel[:, -1])
+    slope = (chi - 1) / gap**2
+    assert (2 * slope[0] - slope[1]).item() == pytest.approx(1 / 3, rel=5e-3)

@@ -17,11 +17,15 @@ chaos Poole et al. (2016), arXiv:1606.05340, and Schoenholz et al. (2017), arXiv
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from toymodels.networks.data import Samples
+from toymodels.networks.ensemble import State, train
 from toymodels.networks.network import Perceptron
+from toymodels.networks.rules import GradientDescent
 from toymodels.numerics import draws
 from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import Function, derivatives, entrywise
@@ -33,6 +37,7 @@ Number = float | int
 SMALLEST, LARGEST = 1e-290, 1e290  # kernels: beyond, their squares or inverses leave the doubles
 TINY = 1e-30  # where one-sided slopes at 0 are read: z of higher order is below rounding
 NOISE = 1e-9  # of ratios of averages, which are good to 1e-12
+ORDERS = 120  # of Hermite polynomials: see resting_kernels
 NUDGE = 1e-5  # of a signal: its square is lost, and a rounding error over it too
 
 
@@ -78,6 +83,39 @@ class CriticalPoint:
     bias_variance: float  # C_b
     weight_variance: float  # C_W
     universality: str  # "scale-invariant", "vanishing" (K* = 0) or "half-stable"
+
+
+@door
+@dataclass(frozen=True)
+class Lesson:
+    """Directions and labels: the first ``learned`` samples are trained on, the others are new.
+
+    Raises ValueError unless directions have length 1 and some samples are learned, some new.
+    """
+
+    direction: Float[Tensor, "sample input"]
+    label: Float[Tensor, " sample"]
+    learned: int
+
+    def __post_init__(self):
+        length = self.direction.norm(dim=-1)
+        require("direction", length, (length - 1).abs() < 1e-6, "of length 1", "K sets the length")
+        if not 0 < self.learned < len(self.label) == len(self.direction):
+            raise ValueError(
+                f"learned must leave samples to learn and new ones, got {self.learned} of "
+                f"{len(self.label)} labels and {len(self.direction)} directions"
+            )
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What training leaves of half the mean squared error. Theory and experiment return this.
+
+    Networks of an experiment come along one more axis, the last.
+    """
+
+    loss: Float[Tensor, "*batch"]  # on the samples that are trained on
+    new_loss: Float[Tensor, "*batch"]  # on the others
 
 
 @door(origin="theory")
@@ -244,6 +282,168 @@ def experiment(
             seen.append(_observe(signal, nudge, after, response))
         signal, nudge = after, torch.cat([after, response[..., 1:, :]], -2)
     return _record(torch.arange(1, layers + 1, device=K.device), seen)
+
+
+@door(origin="theory")
+def resting_kernels(
+    model: WideNetwork,
+    kernel: Number | Float[Tensor, "*batch"],
+    cosine: Float[Tensor, "row column"],
+    layers: int,
+) -> tuple[Float[Tensor, "*batch layer row column"], Float[Tensor, "*batch layer row column"]]:
+    """Covariance and tangent kernel of the preactivations of every layer, K at rest.
+
+    ``cosine`` is that of the inputs, which are so long that K = ``kernel`` in layer 1 already. With
+    normalised Hermite polynomials h_k, s(sqrt(K) u) = sum_k a_k h_k(u), and at a correlation c
+
+        <s(u) s(v)> = sum_k a_k^2 c^k,   K <s'(u) s'(v)> = sum_k k a_k^2 c^(k-1)
+
+    Good to 1e-5 for tanh up to a kernel of 2, to 1e-3 up to 4. The tangent kernel is that of
+    ``limits.wide_kernels``, which takes inputs of any length and a hundred times as long. Raises
+    ValueError on a kernel that the flow moves and on a cosine outside [-1, 1].
+    """
+    weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
+    at_rest = (K > 0) & ((step(model, K) - K).abs() <= 1e-6 * K)
+    require("kernel", K, at_rest, "a fixed point", "lengths may not change on the way")
+    require("cosine", cosine, cosine.abs() <= 1, "in [-1, 1]", "it is a cosine")
+    values = _hermite(model.activation, K).square()  # (*batch, order)
+    slopes = torch.arange(1, ORDERS, device=K.device) * values[..., 1:]
+    weight, bias, K = (part[..., None, None] for part in (weight, bias, K))
+    c = (bias + (K - bias) * cosine.double()) / K
+    nngp, tangent = [K * c], [K * c]
+    for _ in range(_count(layers, "layers") - 1):
+        slope = weight * _series(slopes, c) / K
+        nngp.append(bias + weight * _series(values, c))
+        tangent.append(nngp[-1] + slope * tangent[-1])
+        c = (nngp[-1] / K).clamp(-1, 1)
+    return torch.stack(nngp, -3), torch.stack(tangent, -3)
+
+
+def _hermite(activation: Function | None, K: Tensor) -> Tensor:
+    """a_k = <s(sqrt(K) u) h_k(u)>, (*batch, order)."""
+    rule = np.polynomial.hermite_e.hermegauss(ORDERS)
+    node, weight = (torch.as_tensor(part).to(K) for part in rule)
+    root = (weight / weight.sum()).sqrt()
+    rows = [torch.zeros_like(root), root]  # root times h_k, which alone would overflow
+    for k in range(1, ORDERS):
+        rows.append((node * rows[-1] - (k - 1) ** 0.5 * rows[-2]) / k**0.5)
+    values = entrywise(activation)(K.sqrt()[..., None] * node) * root
+    return values @ torch.stack(rows[1:], -1)
+
+
+def _series(coefficients: Tensor, c: Tensor) -> Tensor:
+    """sum_k coefficients_k c^k by Horner's rule, (*batch, row, column)."""
+    total = torch.zeros_like(c)
+    for coefficient in coefficients.flip(-1).unbind(-1):
+        total = total * c + coefficient[..., None, None]
+    return total
+
+
+@door(origin="theory")
+def lazy_training(
+    model: WideNetwork,
+    kernel: Number | Float[Tensor, "*batch"],
+    lesson: Lesson,
+    layers: int,
+    steps: int,
+) -> Learned:
+    """Expected losses of infinitely wide networks of 1 to ``layers`` layers, K at rest.
+
+    Gradient descent multiplies the residual of the learned samples by 1 - Theta / L in every step,
+    with the tangent kernel Theta and its largest eigenvalue L: see ``training_rate``. New samples
+    follow, and outputs before training are Gaussian. Errors as in ``resting_kernels``.
+    """
+    nngp, tangent = resting_kernels(model, kernel, _cosines(lesson), layers)
+    seen, new = slice(0, lesson.learned), slice(lesson.learned, None)
+    value, mode = torch.linalg.eigh(tangent[..., seen, seen])
+    share = (value / value[..., -1:]).clamp(min=0)  # of the fastest mode
+    gained = 1 - (1 - share) ** _count(steps, "steps")
+    solved = torch.where(share > 1e-12, gained / share, steps)  # its limit at 0
+    solved = solved / value[..., -1:]
+    reply = tangent[..., seen] @ (mode * solved[..., None, :]) @ mode.mT  # of all to the learned
+    left = torch.eye(len(lesson.label)).to(tangent).expand_as(tangent).clone()
+    left[..., seen] -= reply  # residuals after training are left @ residuals before
+    error = (left @ lesson.label.double()).square()
+    error = error + (left @ nngp @ left.mT).diagonal(0, -2, -1)
+    return Learned(error[..., seen].mean(-1) / 2, error[..., new].mean(-1) / 2)
+
+
+@door(origin="theory")
+def training_rate(
+    model: WideNetwork, kernel: Number | Float[Tensor, "*batch"], lesson: Lesson, layers: int
+) -> Float[Tensor, "*batch layer"]:
+    """Learning rate of the loss at which one step learns the fastest mode of a wide network."""
+    seen = slice(0, lesson.learned)
+    _, tangent = resting_kernels(model, kernel, _cosines(lesson)[seen, seen], layers)
+    return lesson.learned / torch.linalg.eigvalsh(tangent)[..., -1]
+
+
+def _cosines(lesson: Lesson) -> Tensor:
+    return (lesson.direction.double() @ lesson.direction.double().mT).clamp(-1, 1)
+
+
+@door(origin="experiment")
+def real_training(
+    model: WideNetwork,
+    kernel: Number | Float[Tensor, "*batch"],
+    lesson: Lesson,
+    layers: int,
+    steps: int,
+    *,
+    rate: Number | Float[Tensor, "*batch"],
+    seed: int,
+    width: int,
+    members: int,
+) -> Learned:
+    """Train all layers of ``members`` networks by gradient descent, in float32.
+
+    Weights are unit Gaussians with multipliers, and biases learn at C_b times the rate, so that a
+    ``rate`` means the same at any width. Networks of the model's batch share their draws. Raises
+    ValueError on a kernel not above C_b and FloatingPointError when a network diverges.
+    """
+    weight, bias, K, rate = _numbers(model.weight_variance, model.bias_variance, kernel, rate)
+    require("kernel", K, bias < K, "above bias_variance", "the input adds to the biases")
+    batch = (*K.shape, _count(members, "members"))
+    hidden = _count(layers, "layers") - 1
+    widths = [lesson.direction.shape[-1], *[_count(width, "width")] * hidden, 1]
+
+    def each(value: Tensor) -> Tensor:
+        return value.float()[..., None].expand(batch)
+
+    def drawn(purpose: str, shape: tuple[int, int]) -> Tensor:
+        draw = draws.normal(seed, purpose, members, shape, dtype=torch.float32)
+        return draw.expand(*batch, *shape)
+
+    pairs = list(enumerate(zip(widths[:-1], widths[1:], strict=True)))
+    matrices = [drawn(f"layer {k}", (out, into)) for k, (into, out) in pairs]
+    rows = [
+        each(bias.sqrt())[..., None, None] * drawn(f"biases {k}", (1, out)) for k, (_, out) in pairs
+    ]
+    network = Perceptron(
+        model.activation,
+        [each((weight / into).sqrt()) for into in widths[:-1]],
+        biases=True,
+    )
+    length = (widths[0] * (K - bias) / weight).sqrt()
+    inputs = each(length)[..., None, None] * lesson.direction.float()
+    labels = lesson.label.float()[:, None].expand(*batch, -1, 1)
+    seen, new = slice(0, lesson.learned), slice(lesson.learned, None)
+    samples = Samples(inputs[..., seen, :], labels[..., seen, :])
+    fresh = inputs[..., new, :].flatten(0, -3)
+
+    def new_losses(state: State) -> Tensor:
+        return state.loss(state.outputs(fresh[state.members]), labels.flatten(0, -3)[0, new])
+
+    pace = [each(rate)] * layers + [each(rate * bias)] * layers
+    found = train(
+        [*matrices, *rows],
+        samples,
+        network=network,
+        rule=GradientDescent(pace),
+        record=[_count(steps, "steps")],
+        observe={"loss": State.losses, "new_loss": new_losses},
+    ).require_finite()
+    return Learned(**{name: seen[..., 0].double() for name, seen in found.observed.items()})
 
 
 def _layer(
