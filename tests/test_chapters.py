@@ -44,7 +44,6 @@ WIDTH = 76  # characters, more are cut off on a desktop
 # raised, a chapter never comes back, and the list goes when it is empty.
 UNCONVERTED = {
     "deep_linear": Visible(146, 19, 34),
-    "signal_propagation": Visible(313, 37, 71),
     "mean_field": Visible(209, 24, 35),
     "spring_block": Visible(121, 18, 16),
     "tree": Visible(265, 32, 67),
