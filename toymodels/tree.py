@@ -356,8 +356,14 @@ def _flow(shape: tuple[Tensor, Tensor], beta: Tensor, a: Tensor, u: Tensor) -> l
     """da/dt and du/dt on infinitely many samples, and the coefficients. No u may be exactly 0."""
     P = _products(shape, u)
     c = a * P
-    left = beta - c
-    return [left * P, (left * c) @ shape[1].to(u) / u, c]
+    return [*_pulled(shape, beta - c, P, c, u), c]
+
+
+def _pulled(
+    shape: tuple[Tensor, Tensor], left: Tensor, P: Tensor, c: Tensor, u: Tensor
+) -> list[Tensor]:
+    """da/dt and du/dt if ``left`` is what the samples show to be missing at each node."""
+    return [left * P, (left * c) @ shape[1].to(u) / u]
 
 
 def _stiff(

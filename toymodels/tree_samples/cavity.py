@@ -1,0 +1,109 @@
+"""Error against time: what every node sees of the labels, with the others taken into account.
+
+The nodes with a target are followed exactly, by the overlaps of their columns. All false nodes act
+on each other and on the rungs through two numbers, f and the number of fitted rungs.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from toymodels.numerics.clock import ticks
+from toymodels.numerics.door import door
+from toymodels.tree import Tree, _parents, _products, _pulled, _shape, _together
+from toymodels.tree_samples.training_set import check_data, march, overlaps
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Error curves of draws of the training set."""
+
+    time: Float[Tensor, " time"]
+    error: Float[Tensor, "draw time"]  # on fresh inputs, without label noise
+    left: Float[Tensor, "draw time"]  # f; where it falls below about 0.8 the theory fails
+
+
+@door(origin="theory")
+def error_curves(
+    model: Tree,
+    time: Float[Tensor, " time"],
+    *,
+    seed: int,
+    samples: int,
+    noise: float,
+    members: int = 200,
+    step: float = 0.2,
+) -> Learning:
+    """Error of a tree while it learns from ``samples`` labels of noise ``noise``.
+
+    Exact for every draw of the overlaps until a false node opens; from then on false nodes see
+    each other through ``f`` alone, which neglects what they remember. Costs the same at any
+    ``samples``. Steps of length ``step`` are of fourth order. Raises ValueError unless ``samples``
+    exceed the nodes with a target by two, on negative noise, and on a batch of problems.
+    """
+    clock = ticks(time, step)
+    target, shape = _one_target(model), _shape(_parents(model.parent))
+    alive = target != 0
+    check_data(samples, noise, int(alive.sum()) + 2)
+    W, gamma = (x.to(target) for x in overlaps(seed, alive, samples, members))
+    show = _Overlaps(target, samples, noise, W, gamma)
+    weights = [w.expand(members, -1).clone() for w in _together(model)[1:]]
+    records = []
+
+    def uphill(weights: list[Tensor]) -> list[Tensor]:
+        a, u = weights
+        P = _products(shape, u)
+        return [-w for w in _pulled(shape, show.missing(a * P), P, a * P, u)]
+
+    for a, u in march(weights, uphill, clock.record, step):
+        records.append(show.error(a * _products(shape, u)))
+    error, left = (torch.stack(parts, -1) for parts in zip(*records, strict=True))
+    return Learning(clock.time, error, left)
+
+
+@dataclass(frozen=True)
+class _Overlaps:
+    """What a training set shows of the error at each node, for every draw."""
+
+    target: Tensor  # (node,)
+    samples: int
+    noise: float
+    W: Tensor  # (draw, 1 + K, 1 + K)
+    gamma: Tensor  # (draw, false, 1 + K)
+
+    def missing(self, c: Tensor) -> Tensor:
+        """r of every node, (draw, node)."""
+        alive = self.target != 0
+        w, along, left, fitted = self._closure(c)
+        root, free = left.sqrt(), left * (1 - fitted / self.samples)
+        r = torch.empty_like(c)
+        r[:, alive] = left * along[:, 1:]
+        r[:, ~alive] = root * (self.gamma @ w[..., None])[..., 0] - free * c[:, ~alive]
+        return r
+
+    def error(self, c: Tensor) -> tuple[Tensor, Tensor]:
+        """On fresh inputs, and f: (draw,) each."""
+        _, _, left, fitted = self._closure(c)
+        alive = self.target != 0
+        off = c[:, ~alive].square().sum(-1) * (1 + fitted[:, 0] / self.samples)
+        return (self.target - c)[:, alive].square().sum(-1) + off, left[:, 0]
+
+    def _closure(self, c: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """w, W w, f, and how many rungs are fitted."""
+        alive = self.target != 0
+        known = c[:, alive]
+        w = torch.cat([known[:, :1] * 0 + self.noise, self.target[alive] - known], -1)
+        along = (self.W @ w[..., None])[..., 0]
+        trained = (w * along).sum(-1, keepdim=True)
+        left = trained / (trained + c[:, ~alive].square().sum(-1, keepdim=True))
+        fitted = (known / self.target[alive]).square().clamp(max=1).sum(-1, keepdim=True)
+        return w, along, left, fitted
+
+
+def _one_target(model: Tree) -> Tensor:
+    target = _together(model)[0]
+    if target.ndim != 1:
+        raise ValueError(f"target must be of one problem, got shape {tuple(target.shape)}")
+    return target

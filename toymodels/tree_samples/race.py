@@ -1,0 +1,95 @@
+"""The race of a path with all that hangs beside it, in the limit of a small balanced start.
+
+A sleeping child of rung j grows at the rate |r| P_j, and has to grow by ln(1/eps) to open. True
+rungs have targets, false children the noise of n samples. Whoever is first takes part.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from toymodels.numerics.door import door
+from toymodels.numerics.quantity import require
+from toymodels.tree import plateau
+from toymodels.tree_samples.training_set import check_data, overlaps
+
+
+@door(origin="theory")
+def climbed(
+    target: Float[Tensor, " level"], *, samples: int, noise: float
+) -> Float[Tensor, " rung"]:
+    """Error when the first k rungs are fitted and nothing false is open, k from 0 to all.
+
+    B + (sigma^2 + B) k / (n - k - 1), where B is what the other rungs hold: exact least squares.
+    Raises ValueError unless ``samples`` exceed the rungs by two.
+    """
+    check_data(samples, noise, len(target) + 2)
+    rungs = torch.arange(len(target) + 1, device=target.device)
+    above = target.square().sum() - torch.cat([target[:1] * 0, target.square().cumsum(-1)])
+    return above + (noise**2 + above) * rungs / (samples - rungs - 1)
+
+
+@door(origin="theory")
+def exposure(target: Float[Tensor, " level"], *, noise: float) -> Float[Tensor, " level"]:
+    """V_j of the false children of rung j, from 0 to the last but one, with n times the variance
+    of the height in ln(1/eps) to which noise raises them until the path is climbed.
+
+    For overlaps of infinitely many samples. Raises ValueError on a target of 0: its rung waits
+    longer than any logarithm.
+    """
+    _check_rungs(target)
+    eye = torch.eye(len(target) + 1, dtype=target.dtype, device=target.device)
+    return _exposures(eye, torch.cat([target[:1] * 0 + noise, target]))
+
+
+@door(origin="theory")
+def clean_climb(
+    target: Float[Tensor, " level"],
+    branching: int,
+    *,
+    seed: int,
+    samples: int,
+    noise: float,
+    members: int = 400,
+) -> Float[Tensor, " draw"]:
+    """Probability that a path is climbed before anything false opens, for every draw of its
+    overlaps, in the limit of a small balanced start.
+
+    Every node has ``branching`` children, one of which is the next rung. A false leaf opens in one
+    direction only: a balanced positive start blocks the other. Raises ValueError as ``exposure``,
+    on no branches, and unless ``samples`` exceed the rungs by two.
+    """
+    _check_rungs(target)
+    check_data(samples, noise, len(target) + 2)
+    if branching < 1:
+        raise ValueError(f"branching must be at least 1, got {branching}: a path goes on")
+    W = overlaps(seed, torch.ones_like(target, dtype=torch.bool), samples, members)[0].to(target)
+    V = _exposures(W, torch.cat([target[:1] * 0 + noise, target]))
+    tail = torch.special.ndtr(-(samples / V).sqrt())
+    ways = torch.full_like(target, 2.0)
+    ways[-1] = 1.0
+    return (1 - ways * tail).pow(branching - 1).prod(-1)
+
+
+def _exposures(W: Tensor, w: Tensor) -> Tensor:
+    """V_j, from the nested residuals of a staircase: at stage i the first i rungs are fitted."""
+    height = W.new_zeros(*W.shape[:-2], len(w) - 1)  # of the false children of every rung
+    exposed = torch.zeros_like(height)
+    for i in range(len(w) - 1):
+        fitted = slice(1, i + 1)
+        known = torch.linalg.solve(W[..., fitted, fitted], W[..., fitted, :] @ w)
+        rest = w.expand(*height.shape[:-1], -1).clone()
+        rest[..., fitted] -= known
+        along = (W @ rest[..., None])[..., 0]
+        way = torch.ones_like(height[..., : i + 1])
+        if i:
+            way[..., 1:] = plateau(known)
+        before = height.clone()
+        height[..., : i + 1] += way / (along[..., i + 1, None].abs() * way[..., -1:])
+        remaining = (rest * along).sum(-1, keepdim=True)  # s_i^2
+        exposed += remaining * (height.square() - before.square())
+    return exposed
+
+
+def _check_rungs(target: Tensor) -> None:
+    require("target", target, target != 0, "not 0", "a missing rung waits for a power of 1/eps")
