@@ -1,4 +1,4 @@
-"""A tree on n samples: what chapters/tree.md claims of it, and the limits that are known otherwise."""
+"""A tree on n samples: what chapters/tree.md claims of it, and limits known otherwise."""
 
 import math
 
@@ -34,13 +34,11 @@ def small(branching, target, start=0.03):
 
 
 def on_data(model, time, samples, noise, **more):
-    return experiment(
-        model, time, seed=1, samples=samples, noise=noise, rule=GradientFlow, **more
-    )
+    return experiment(model, time, seed=1, samples=samples, noise=noise, rule=GradientFlow, **more)
 
 
 def test_rungs_that_are_fitted_err_as_least_squares_does():
-    """Against the fit itself, on fresh draws; the error of k rungs is that of exact least squares."""
+    """Against the fit itself, on fresh draws."""
     target, n = torch.tensor([1.0, 0.7, 0.5], **DOUBLE), 12
     phi = draws.normal(5, "features", 4000, (n, 3))
     label = phi @ target + 0.3 * draws.normal(5, "noise", 4000, (n,))
@@ -53,7 +51,7 @@ def test_rungs_that_are_fitted_err_as_least_squares_does():
 
 
 def test_a_path_without_false_nodes_errs_as_least_squares_does():
-    time = torch.tensor([0.0, 60.0], **DOUBLE)
+    time = torch.tensor([0.0, 30.0], **DOUBLE)
     model = small(1, (1.0, 0.8, 0.6))
     seen = error_curves(model, time, seed=2, samples=20, noise=0.4, members=1000)
     expected = climbed(torch.tensor([1.0, 0.8, 0.6], **DOUBLE), samples=20, noise=0.4)
@@ -75,14 +73,14 @@ def given(monkeypatch, model, n, members):
     monkeypatch.setattr(cavity, "overlaps", lambda *_: pair)
 
 
-@pytest.mark.parametrize(("branching", "until", "gap"), [(1, 30.0, 1e-6), (2, 6.0, 2e-4)])
+@pytest.mark.parametrize(("branching", "until", "gap"), [(1, 12.0, 1e-5), (2, 6.0, 2e-4)])
 def test_until_a_false_node_opens_the_theory_is_exact(monkeypatch, branching, until, gap):
     """On the very sets on which trees are trained, member by member."""
     model = small(branching, (1.0, 0.8, 0.6), start=1e-3 if branching > 1 else 0.03)
-    time = torch.linspace(0, until, 13, **DOUBLE)
+    time = torch.linspace(0, until, 7, **DOUBLE)
     given(monkeypatch, model, 60, 8)
-    seen = on_data(model, time, 60, 0.3, members=8, step=0.05)
-    found = error_curves(model, time, seed=1, samples=60, noise=0.3, members=8, step=0.05)
+    seen = on_data(model, time, 60, 0.3, members=8, step=0.1)
+    found = error_curves(model, time, seed=1, samples=60, noise=0.3, members=8, step=0.1)
     torch.testing.assert_close(found.error, 2 * seen.loss, atol=gap, rtol=0)
     assert float(2 * seen.loss[:, -1].max()) < 2.0  # a rung is learned by then
 
@@ -141,7 +139,7 @@ def test_a_race_of_one_rung_is_a_race_of_overlaps():
     won = (overlap[:, 1:] < overlap[:, :1].abs()).all(-1).double()
     chance = clean_climb(ONES[:1], b, seed=8, samples=n, noise=0.5, members=1000)
     assert (won.mean() - chance.mean()).abs() < 4 * (0.25 / 20000 + chance.var() / 1000) ** 0.5
-    assert clean_climb(ONES, 1, seed=8, samples=9, noise=0.5).tolist() == [1.0] * 400
+    assert clean_climb(ONES, 1, seed=8, samples=9, noise=0.5).tolist() == [1.0] * 200
     many = clean_climb(ONES, 6, seed=8, samples=5000, noise=0.5, members=10)
     assert float(many.min()) > 1 - 1e-9
 
@@ -173,9 +171,10 @@ def soft_threshold_theory(beta, copies, n, noise, decay):
 
 def test_rest_of_the_diagonal_network_by_quadrature():
     beta, copies = torch.tensor([1.0, 0.0], **DOUBLE), torch.tensor([20, 220])
-    readout = torch.full((2, 1), 1e-3, **DOUBLE)
+    readout = torch.full((2, 1), 0.1, **DOUBLE)  # nodes near the threshold open slowly
     model = Tree((-1,), beta[:, None], readout, readout)
-    found = decayed(model, copies, torch.tensor([160]), noise=0.5, decay=0.1, seed=1, until=150.0)
+    how = {"noise": 0.5, "decay": 0.1, "seed": 1, "members": 256, "until": 300.0, "step": 0.6}
+    found = decayed(model, copies, torch.tensor([160]), **how)
     error, theta = soft_threshold_theory(beta, copies, 160, 0.5, 0.1)
     assert bool(found.converged)
     assert float(found.error) == pytest.approx(error, rel=0.02)

@@ -16,7 +16,7 @@ a training set are overlaps of its columns: K nodes have a target, all others ar
 
 Chapter: ``chapters/tree.md``, where all but the ingredients is derived: nested residuals of
 saddles on finite data, Pesme & Flammarion (2023), arXiv:2304.00488; state evolution, Bayati &
-Montanari (2011), arXiv:1001.3448, here with a tree for a denoiser.
+Montanari (2012), arXiv:1008.2581, here with a tree for a denoiser.
 """
 
 from toymodels.tree_samples.cavity import Learning, error_curves

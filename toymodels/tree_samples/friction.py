@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toymodels.numerics.door import door
 from toymodels.tree import Tree, _parents, _products, _pulled, _shape, _together
-from toymodels.tree_samples.training_set import check_data, march
+from toymodels.tree_samples.training_set import check_data, evenly, march
 
 SETTLED = 1e-3  # relative change of error and friction in one round
 LEAST = 0.1  # share of the friction that fitting may leave of decay / theta: below, all runs away
@@ -37,9 +37,9 @@ def decayed(
     noise: float,
     decay: float,
     seed: int,
-    members: int = 512,
-    until: float = 60.0,
-    step: float = 0.25,
+    members: int = 256,
+    until: float = 150.0,
+    step: float = 0.3,
     rounds: int = 40,
 ) -> Rest:
     """Error of a forest that comes to rest under weight decay: ``copies`` trees of every target.
@@ -58,7 +58,7 @@ def decayed(
     if not 0 < decay < float("inf"):
         raise ValueError(f"decay must be positive and finite, got {decay}: nothing comes to rest")
     shape = _shape(_parents(model.parent))
-    g = _spread_out(seed, members, beta)
+    g = evenly(seed, members, tuple(beta.shape)).to(beta)
     count = copies.to(beta)[:, None]
     n = samples.to(beta)
 
@@ -82,14 +82,6 @@ def decayed(
         if not bool((residual >= SETTLED).any()):
             break
     return Rest(error, theta, residual, residual < SETTLED)
-
-
-def _spread_out(seed: int, members: int, beta: Tensor) -> Tensor:
-    """Normal numbers (draw, kind, node) that fill space evenly (Sobol 1967): false nodes that open
-    are rare, and independent draws would count them badly."""
-    engine = torch.quasirandom.SobolEngine(beta.numel(), scramble=True, seed=seed)
-    share = engine.draw(members, dtype=torch.float64).clamp(1e-9, 1 - 1e-9)
-    return torch.special.ndtri(share).reshape(members, *beta.shape).to(beta)
 
 
 def _at_rest(

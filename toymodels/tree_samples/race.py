@@ -11,7 +11,9 @@ from torch import Tensor
 from toymodels.numerics.door import door
 from toymodels.numerics.quantity import require
 from toymodels.tree import plateau
-from toymodels.tree_samples.training_set import check_data, overlaps
+from toymodels.tree_samples.training_set import check_data, evenly, overlaps
+
+CHILDREN = 1024  # noises of a false child, for every draw of the overlaps
 
 
 @door(origin="theory")
@@ -39,7 +41,9 @@ def exposure(target: Float[Tensor, " level"], *, noise: float) -> Float[Tensor, 
     """
     _check_rungs(target)
     eye = torch.eye(len(target) + 1, dtype=target.dtype, device=target.device)
-    return _exposures(eye, torch.cat([target[:1] * 0 + noise, target]))
+    held, raised = _stages(eye, torch.cat([target[:1] * 0 + noise, target]))
+    steps = raised.cumsum(0).square().diff(dim=0, prepend=torch.zeros_like(raised[:1]))
+    return held @ steps
 
 
 @door(origin="theory")
@@ -50,7 +54,7 @@ def clean_climb(
     seed: int,
     samples: int,
     noise: float,
-    members: int = 400,
+    members: int = 200,
 ) -> Float[Tensor, " draw"]:
     """Probability that a path is climbed before anything false opens, for every draw of its
     overlaps, in the limit of a small balanced start.
@@ -63,32 +67,38 @@ def clean_climb(
     check_data(samples, noise, len(target) + 2)
     if branching < 1:
         raise ValueError(f"branching must be at least 1, got {branching}: a path goes on")
-    W = overlaps(seed, torch.ones_like(target, dtype=torch.bool), samples, members)[0].to(target)
-    V = _exposures(W, torch.cat([target[:1] * 0 + noise, target]))
-    tail = torch.special.ndtr(-(samples / V).sqrt())
-    ways = torch.full_like(target, 2.0)
-    ways[-1] = 1.0
-    return (1 - ways * tail).pow(branching - 1).prod(-1)
+    alive = torch.ones_like(target, dtype=torch.bool)
+    W = overlaps(seed, alive, samples, members)[0].to(target)
+    held, raised = _stages(W, torch.cat([target[:1] * 0 + noise, target]))
+    # residuals are nested: each stage takes an independent part of the noise away
+    parts = held - torch.cat([held[..., 1:], torch.zeros_like(held[..., :1])], -1)
+    unit = evenly(seed, CHILDREN, (len(target),)).to(target)
+    noises = (parts / samples).sqrt()[:, None] * unit  # (draw, child, stage)
+    noises = noises.flip(-1).cumsum(-1).flip(-1)
+    height = (noises[..., None] * raised[:, None]).cumsum(-2)  # (draw, child, stage, rung)
+    height[..., :-1] = height[..., :-1].abs()
+    return (height < 1).all(-2).to(target).mean(1).pow(branching - 1).prod(-1)
 
 
-def _exposures(W: Tensor, w: Tensor) -> Tensor:
-    """V_j, from the nested residuals of a staircase: at stage i the first i rungs are fitted."""
-    height = W.new_zeros(*W.shape[:-2], len(w) - 1)  # of the false children of every rung
-    exposed = torch.zeros_like(height)
-    for i in range(len(w) - 1):
+def _stages(W: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """What the labels still hold at every stage, s^2 (..., stage), and the height that unit noise
+    gives to a false child of each rung meanwhile, (..., stage, rung). At stage i the first i rungs
+    are fitted, and the stage lasts until the next one opens."""
+    levels = len(w) - 1
+    raised = W.new_zeros(*W.shape[:-2], levels, levels)
+    held = W.new_zeros(*W.shape[:-2], levels)
+    for i in range(levels):
         fitted = slice(1, i + 1)
         known = torch.linalg.solve(W[..., fitted, fitted], W[..., fitted, :] @ w)
-        rest = w.expand(*height.shape[:-1], -1).clone()
+        rest = w.expand(*held.shape[:-1], -1).clone()
         rest[..., fitted] -= known
         along = (W @ rest[..., None])[..., 0]
-        way = torch.ones_like(height[..., : i + 1])
+        way = torch.ones_like(held[..., : i + 1])
         if i:
             way[..., 1:] = plateau(known)
-        before = height.clone()
-        height[..., : i + 1] += way / (along[..., i + 1, None].abs() * way[..., -1:])
-        remaining = (rest * along).sum(-1, keepdim=True)  # s_i^2
-        exposed += remaining * (height.square() - before.square())
-    return exposed
+        raised[..., i, : i + 1] = way / (along[..., i + 1, None].abs() * way[..., -1:])
+        held[..., i] = (rest * along).sum(-1)
+    return held, raised
 
 
 def _check_rungs(target: Tensor) -> None:

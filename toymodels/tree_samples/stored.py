@@ -10,7 +10,7 @@ from toymodels.numerics.door import door
 from toymodels.sweeps.store import read
 from toymodels.tree import Tree, balanced, regular
 
-STORED = Path(__file__).parents[1] / "results" / "tree_samples"
+STORED = Path(__file__).parents[1] / "results" / "tree"
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,14 @@ class Setting:
     start: float  # of every readout
 
     def tree(self) -> Tree:
-        """The path leads through the first node of every generation."""
+        """The path leads through the first node of every generation. Single precision suffices
+        for statistics, and is faster."""
         parent = regular(self.branching, len(self.target))
         generations = [self.branching**k for k in range(1, len(self.target))]
-        target = torch.zeros(len(parent))
-        target[torch.tensor([0, *generations]).cumsum(0)] = torch.tensor(self.target)
+        target = torch.zeros(len(parent), dtype=torch.float32)
+        target[torch.tensor([0, *generations]).cumsum(0)] = torch.tensor(
+            self.target, dtype=torch.float32
+        )
         readout = torch.full_like(target, self.start)
         return Tree(parent, target, readout, balanced(readout, parent))
 

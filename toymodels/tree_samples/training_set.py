@@ -1,5 +1,6 @@
 """What a theory of n samples asks of its training set, and how its weights move."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -17,6 +18,14 @@ def overlaps(seed: int, alive: Tensor, samples: int, members: int) -> tuple[Tens
     false = (int((~alive).sum()), columns)
     g = draws.normal(seed, f"false nodes {samples}", members, false, device=alive.device)
     return W, g @ torch.linalg.cholesky(W).mT / samples**0.5
+
+
+def evenly(seed: int, members: int, shape: tuple[int, ...]) -> Tensor:
+    """Normal numbers (member, *shape) that fill space evenly (Sobol 1967): false nodes that open
+    are rare, and independent draws would count them badly."""
+    engine = torch.quasirandom.SobolEngine(math.prod(shape), scramble=True, seed=seed)
+    share = engine.draw(members, dtype=torch.float64).clamp(1e-9, 1 - 1e-9)
+    return torch.special.ndtri(share).reshape(members, *shape)
 
 
 def march(weights: list[Tensor], uphill: Callable, record: Tensor, step: float):
