@@ -99,6 +99,20 @@ def test_error_curves_of_trees_that_are_trained():
     assert float(seen[:, -1].mean()) > 1.2 * float(bare)  # the false nodes count
 
 
+def test_where_everything_is_open_the_closure_gives_back_least_squares():
+    target = torch.zeros(56, **DOUBLE)
+    target[:16] = 1.0
+    W, gamma = training_set.overlaps(3, target != 0, 200, 1000)
+    show = cavity._Overlaps(target, 200, 0.5, W, gamma)
+    c = target.expand(1000, 56).clone()
+    for _ in range(60):
+        c = c + 0.7 * show.missing(c)
+    assert float(show.missing(c).abs().max()) < 1e-5
+    error, left = show.error(c)
+    assert float(error.mean()) == pytest.approx(0.25 * 56 / (200 - 56 - 1), rel=0.04)
+    assert float(left.mean()) < 0.85
+
+
 def test_without_noise_the_rungs_are_found_and_nothing_false_stays():
     model = small(2, (1.0, 1.0, 1.0), start=0.01)
     time = torch.tensor([80.0], **DOUBLE)
