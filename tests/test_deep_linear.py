@@ -15,11 +15,12 @@ from toymodels.deep_linear import (
     gaussian,
     half_time,
     imbalances,
+    stages,
     theory,
     train_from,
 )
 from toymodels.networks.data import Samples
-from toymodels.networks.ensemble import train
+from toymodels.networks.ensemble import State, train
 from toymodels.networks.rules import GradientFlow
 from toymodels.numerics import draws, first_passage
 from toymodels.numerics.integrate import solve
@@ -403,3 +404,111 @@ def test_impossible_requests_are_refused():
                 gaussian(**good | {name: count})
     with pytest.raises(ValueError, match="two layers, got 3"):
         as_started(gaussian(3, members=2, width=4, depth=3, scale=0.1, seed=0), TARGET[0])
+
+
+def correlated(target, covariance, weights, *, step, record):
+    """Train on inputs of this covariance: the maps and losses of all networks over time."""
+    n = len(covariance)
+    inputs = n**0.5 * torch.linalg.cholesky(covariance).mT
+    observe = {"map": lambda state: state.weights[1] @ state.weights[0], "loss": State.losses}
+    data = Samples(inputs, inputs @ target.mT)
+    return train(weights, data, rule=GradientFlow(step), record=record, observe=observe).observed
+
+
+COVARIANCE = torch.tensor([[1.0, 0.7, 0.2], [0.7, 1.0, 0.4], [0.2, 0.4, 1.5]], dtype=torch.float64)
+
+
+def test_white_inputs_have_the_plateaus_and_cliffs_of_the_singular_values():
+    s = TARGET[0]
+    left, right = (torch.linalg.qr(draws.normal(k, "basis", 1, (3, 3))[0]).Q for k in (1, 2))
+    found = stages(left @ torch.diag(s) @ right, torch.eye(3, dtype=torch.float64))
+    assert found.loss.tolist() == pytest.approx([7.0, 2.5, 0.5, 0.0], abs=1e-12)
+    torch.testing.assert_close(found.cliff, 1 / (2 * s))
+
+
+def test_inputs_along_the_modes_only_rescale_their_clocks():
+    """u' = 2u (d - v u) with d = v s, for an input of variance v along each mode."""
+    s, v = TARGET[0], torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)
+    found = stages(torch.diag(s), torch.diag(v))
+    order = (v * s).argsort(descending=True)
+    torch.testing.assert_close(found.cliff[0], 1 / (2 * (v * s)[order][0]))
+    start = DeepLinear(s, 1e-3)
+    seen = correlated(
+        torch.diag(s), torch.diag(v), aligned(start, width=4, seed=0), step=0.01,
+        record=range(0, 300, 20),
+    )  # fmt: skip
+    time = 0.01 * torch.arange(0, 300, 20, dtype=torch.float64)
+    strength = seen["map"][0].diagonal(dim1=-2, dim2=-1)
+    for k in range(3):
+        expected = theory(DeepLinear(s[k : k + 1], 1e-3), v[k] * time).strength[:, 0]
+        torch.testing.assert_close(strength[:, k], expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("rows", [3, 5])
+def test_correlated_inputs_are_learned_from_saddle_to_saddle(rows):
+    """Each factor of ten in the start moves every cliff by what the theory says."""
+    target = draws.normal(3, "map", 1, (rows, 3))[0]
+    theirs = stages(target, COVARIANCE)
+    middle = (theirs.loss[1:] + theirs.loss[:-1]) / 2
+    time, units = [], []
+    for scale in (1e-5, 1e-7):
+        weights = [
+            scale * draws.normal(4, "first", 6, (8, 3)),
+            scale * draws.normal(4, "second", 6, (rows, 8)),
+        ]
+        units.append(2 * math.log(1 / scale))
+        record = range(0, int(1.1 * theirs.cliff[-1] * units[-1] / 0.04), 4)
+        loss = correlated(target, COVARIANCE, weights, step=0.04, record=record)["loss"]
+        clock = 0.04 * torch.tensor(record, dtype=torch.float64)
+        time.append(torch.stack([first_passage(clock, -loss, -x) for x in middle], -1))
+        rest = (theirs.cliff[1:] + theirs.cliff[:-1]) / 2 * units[-1]
+        for k, t in enumerate(rest):
+            resting = loss[:, (clock - t).abs().argmin()]
+            assert (resting - theirs.loss[k + 1]).abs().max() < 0.02 * theirs.loss[0]
+    per_decade = (time[1] - time[0]) / (units[1] - units[0])
+    torch.testing.assert_close(per_decade.mean(0), theirs.cliff, rtol=0.01, atol=0)
+
+
+def test_stages_of_a_batch_are_those_of_its_members():
+    maps = draws.normal(3, "map", 4, (3, 3))
+    both = stages(maps, COVARIANCE.expand(4, 3, 3))
+    for k in range(4):
+        alone = stages(maps[k], COVARIANCE)
+        torch.testing.assert_close(both.loss[k], alone.loss)
+        torch.testing.assert_close(both.cliff[k], alone.cliff)
+
+
+@pytest.mark.parametrize("width", [3, 8])
+def test_modes_in_turn_share_the_hidden_layer(width):
+    """What stronger modes leave free predicts even narrow networks, from a tiny start."""
+    target = torch.tensor([2.0, 1.0, 4.0], dtype=torch.float64)  # in any order
+    weights = gaussian(3, members=40, width=width, depth=2, scale=1e-6, seed=5)
+    expected = half_time(as_started(weights, target, in_turn=True))
+    alone = half_time(as_started(weights, target))
+    time = torch.arange(0, float(expected.max()) + 1, 0.05, dtype=torch.float64)
+    seen = train_from(weights, target, time, step=0.05, rule=GradientFlow)
+    measured = first_passage(seen.time, seen.strength.mT, target / 2)
+    assert (measured - expected).abs().max() < 2e-3
+    assert (measured - alone)[:, :2].abs().mean() > 0.05
+    torch.testing.assert_close(expected[:, 2], alone[:, 2])  # the strongest has the first choice
+
+
+def test_a_wait_of_infinitely_many_layers_is_finite():
+    """L t -> ln((s - u0) / u0) / s^2 + (1 / u0 - 2 / s) / s, with corrections of order 1 / L."""
+    s, u0 = TARGET[0], 0.1
+    limit = torch.log((s - u0) / u0) / s**2 + (1 / u0 - 2 / s) / s
+    off = [(half_time(DeepLinear(s, u0, L)) * L / limit - 1) * L for L in (1000, 2000)]
+    torch.testing.assert_close(off[0], off[1], rtol=0.01, atol=0)
+
+
+def test_impossible_stages_are_refused():
+    eye = torch.eye(3, dtype=torch.float64)
+    with pytest.raises(ValueError, match="covariance must be symmetric"):
+        stages(eye, eye + torch.tensor([[0.0, 0.1, 0.0]] + [[0.0] * 3] * 2))
+    with pytest.raises(ValueError, match="covariance must be positive"):
+        stages(eye, torch.ones(3, 3))
+    with pytest.raises(ValueError, match="target must be of full rank"):
+        stages(torch.ones(3, 3), eye)
+    with pytest.raises(ValueError, match="at least 3 hidden units, got 2"):
+        thin = gaussian(3, members=2, width=2, depth=2, scale=0.1, seed=0)
+        as_started(thin, TARGET[0], in_turn=True)

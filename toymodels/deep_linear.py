@@ -12,8 +12,10 @@ after another, strongest first. Chapter: ``chapters/deep_linear.md``.
 The loss is (1/2)|S - W_L ... W_1|^2: inputs are white and the targets free of noise.
 
 Source: Saxe, McClelland & Ganguli (2014), arXiv:1312.6120, any depth included; end-to-end matrices:
-Arora, Cohen & Hazan (2018), arXiv:1802.06509. The unbalanced formula is derived in the chapter;
-Saxe et al., in their appendix on hyperbolic dynamics, have it as the time to reach a strength.
+Arora, Cohen & Hazan (2018), arXiv:1802.06509. The unbalanced formula is a Riccati equation, as in
+Fukumizu (1998), Tarmoun et al. (2021) and Braun et al. (2022); Saxe et al., in their appendix on
+hyperbolic dynamics, have it as the time to reach a strength. Plateaus of correlated inputs: Baldi &
+Hornik (1989); from saddle to saddle: Jacot et al. (2021), arXiv:2106.15933.
 """
 
 from collections.abc import Callable
@@ -236,23 +238,78 @@ def gaussian(
 
 
 @door(origin="theory")
-def as_started(weights: Weights, target: Float[Tensor, "*batch mode"]) -> DeepLinear:
+def as_started(
+    weights: Weights, target: Float[Tensor, "*batch mode"], *, in_turn: bool = False
+) -> DeepLinear:
     """The solvable model nearest to a two-layer network that starts from any ``weights``.
 
     Mode k of W2 W1 splits into a growing part P+ = |W1 e_k + W2^T e_k|^2 / 4 and a shrinking one
     P- = |W1 e_k - W2^T e_k|^2 / 4. Their difference is the start and P+ P- is conserved, which
-    makes c = 4 sqrt(P+ P-). Exact for one mode; with several it neglects their overlap.
-    Raises ValueError unless there are two layers.
+    makes c = 4 sqrt(P+ P-). Exact for one mode. With several it neglects their overlap in the
+    hidden layer, unless they are learned ``in_turn``: then P+ is what the growing vectors of all
+    earlier modes leave free, exact for tiny starts and different strengths. Raises ValueError
+    unless there are two layers, and in turn also unless each mode finds a hidden unit.
     """
     if len(weights) != 2:
         raise ValueError(f"as_started must get two layers, got {len(weights)}: solved for two only")
     first, second = checked_weights(weights)
     second = second.mT  # both (*batch, hidden, mode)
-    grow = (first + second).square().sum(-2) / 4
-    shrink = (first - second).square().sum(-2) / 4
+    total, difference = (first + second) / 2, (first - second) / 2
+    target = _for_members(target.to(total), weights)
+    grow = _left_free(total, target) if in_turn else total.square().sum(-2)
+    shrink = difference.square().sum(-2)
     imbalance = 4 * grow.sqrt() * shrink.sqrt()
-    target = _for_members(target.to(grow), weights)
-    return DeepLinear(target.expand_as(grow), start=grow - shrink, imbalance=imbalance)
+    return DeepLinear(target, start=grow - shrink, imbalance=imbalance)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The staircase of the loss in the limit of tiny starts, one stage after another."""
+
+    loss: Float[Tensor, "*batch plateau"]  # before, between and after the stages; the last is 0
+    cliff: Float[Tensor, "*batch stage"]  # time of each stage, in units of ln(1 / u(0))
+
+
+@door(origin="theory")
+def stages(
+    target: Float[Tensor, "*batch out in"], covariance: Float[Tensor, "*batch in in"]
+) -> Stages:
+    """Plateaus and cliffs of two layers, for inputs of any ``covariance`` Sigma.
+
+    Training rests at the maps Q Q^T S, with the first k principal axes of the outputs S x in Q. It
+    leaves each of them along the singular vectors of the correlation of the inputs with what is
+    left, (1 - Q Q^T) S Sigma, and the singular values are the rates. White inputs give cliffs at
+    1 / 2s. Raises ValueError on a covariance that is not symmetric and positive, and on a target
+    without full rank.
+    """
+    S, Sigma = target.double(), covariance.double()
+    entries = S.shape[-1]
+    if Sigma.shape[-2:] != (entries, entries):
+        raise ValueError(
+            f"covariance must have shape ({entries}, {entries}) to go with the inputs of target, "
+            f"got {tuple(covariance.shape)}"
+        )
+    symmetric = (Sigma - Sigma.mT).abs() <= 1e-6 * Sigma.abs().amax((-2, -1), keepdim=True)
+    require("covariance", covariance, symmetric, "symmetric", "it is the mean of x x^T")
+    spread = torch.linalg.eigvalsh(Sigma)
+    require("covariance", spread, spread > 0, "positive", "no direction may be without inputs")
+    strengths = torch.linalg.svdvals(S)
+    learnable = strengths > 1e-12 * strengths[..., :1]
+    require("target", strengths, learnable, "of full rank", "a mode of strength 0 is none")
+    powers, axes = torch.linalg.eigh(S @ Sigma @ S.mT)
+    powers, axes = powers.flip(-1), axes.flip(-1)
+    count = min(S.shape[-2:])
+    asleep = torch.ones_like(strengths)  # -ln(strength) of what is still to come, from 1 to 0
+    cliff = [torch.zeros_like(strengths[..., 0])]
+    for k in range(count):
+        learned = axes[..., :k] @ axes[..., :k].mT
+        rates = 2 * torch.linalg.svdvals(S @ Sigma - learned @ S @ Sigma)[..., : count - k]
+        wait = asleep[..., 0] / rates[..., 0]
+        asleep = (asleep - rates * wait[..., None])[..., 1:]
+        cliff.append(cliff[-1] + wait)
+    left = powers[..., :count].flip(-1).cumsum(-1).flip(-1) / 2
+    loss = torch.cat([left, torch.zeros_like(left[..., :1])], -1)
+    return Stages(loss.to(target), torch.stack(cliff[1:], -1).to(target))
 
 
 @door
@@ -272,6 +329,18 @@ def _for_members(target: Tensor, weights: Weights) -> Tensor:
             f"target must have shape ({modes},) or {(*batch, modes)} to go with the weights, got "
             f"{tuple(target.shape)}"
         ) from None
+
+
+def _left_free(vectors: Tensor, target: Tensor) -> Tensor:
+    """Squared distance of each vector (hidden, mode) from the span of those that come first."""
+    hidden, modes = vectors.shape[-2:]
+    if hidden < modes:
+        raise ValueError(f"weights must have at least {modes} hidden units, got {hidden}: in turn")
+    alone = torch.log(target / vectors.square().sum(-2)) / target  # time that each would need
+    order = alone.argsort(-1)
+    ranked = vectors.gather(-1, order[..., None, :].expand_as(vectors))
+    left = torch.linalg.qr(ranked).R.diagonal(dim1=-2, dim2=-1).square()
+    return left.gather(-1, order.argsort(-1))
 
 
 def _two_layers(s: Tensor, u0: Tensor, c: Tensor, t: Tensor) -> Tensor:
