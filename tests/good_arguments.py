@@ -124,6 +124,10 @@ GOOD = {
     "toymodels.deep_linear.DeepLinear": {"target": row(3.0, 1.0), "start": lambda: 0.05},
     "toymodels.deep_linear.train_from": {"weights": layers, "target": row(3.0, 1.0)},
     "toymodels.deep_linear.as_started": {"weights": layers, "target": row(3.0, 1.0)},
+    "toymodels.deep_linear.staircase": {
+        "target": lambda: torch.eye(3, dtype=DOUBLE),
+        "covariance": lambda: torch.eye(3, dtype=DOUBLE),
+    },
     "toymodels.deep_linear.imbalances": {"weights": layers},
     "toymodels.data_separation.within_between": FEATURES,
     "toymodels.data_separation.separation": FEATURES,

@@ -263,7 +263,7 @@ def as_started(
 
 
 @dataclass(frozen=True)
-class Stages:
+class Staircase:
     """The staircase of the loss in the limit of tiny starts, one stage after another."""
 
     loss: Float[Tensor, "*batch plateau"]  # before, between and after the stages; the last is 0
@@ -271,9 +271,9 @@ class Stages:
 
 
 @door(origin="theory")
-def stages(
+def staircase(
     target: Float[Tensor, "*batch out in"], covariance: Float[Tensor, "*batch in in"]
-) -> Stages:
+) -> Staircase:
     """Plateaus and cliffs of two layers, for inputs of any ``covariance`` Sigma.
 
     Training rests at the maps Q Q^T S, with the first k principal axes of the outputs S x in Q. It
@@ -283,12 +283,6 @@ def stages(
     without full rank.
     """
     S, Sigma = target.double(), covariance.double()
-    entries = S.shape[-1]
-    if Sigma.shape[-2:] != (entries, entries):
-        raise ValueError(
-            f"covariance must have shape ({entries}, {entries}) to go with the inputs of target, "
-            f"got {tuple(covariance.shape)}"
-        )
     symmetric = (Sigma - Sigma.mT).abs() <= 1e-6 * Sigma.abs().amax((-2, -1), keepdim=True)
     require("covariance", covariance, symmetric, "symmetric", "it is the mean of x x^T")
     spread = torch.linalg.eigvalsh(Sigma)
@@ -309,7 +303,7 @@ def stages(
         cliff.append(cliff[-1] + wait)
     left = powers[..., :count].flip(-1).cumsum(-1).flip(-1) / 2
     loss = torch.cat([left, torch.zeros_like(left[..., :1])], -1)
-    return Stages(loss.to(target), torch.stack(cliff[1:], -1).to(target))
+    return Staircase(loss.to(target), torch.stack(cliff[1:], -1).to(target))
 
 
 @door
