@@ -465,7 +465,7 @@ def test_correlated_inputs_are_learned_from_saddle_to_saddle(rows):
     rest = (time[1][:, 1:] + time[1][:, :-1]) / 2
     for network in range(3):
         resting = loss[network, [(clock - t).abs().argmin() for t in rest[network]]]
-        torch.testing.assert_close(resting, theirs.loss[1:-1], atol=0.02, rtol=0)
+        torch.testing.assert_close(resting, theirs.loss[1:-1], atol=0.06, rtol=0)
     per_log = (time[1] - time[0]) / (units[1] - units[0])
     torch.testing.assert_close(per_log.mean(0), theirs.cliff, rtol=0.02, atol=0)
 
