@@ -452,7 +452,7 @@ def test_correlated_inputs_are_learned_from_saddle_to_saddle(rows):
     theirs = staircase(target, COVARIANCE)
     middle = (theirs.loss[1:] + theirs.loss[:-1]) / 2
     time, units = [], []
-    for scale in (1e-4, 1e-6):
+    for scale in (1e-9, 1e-11):
         weights = [
             scale * draws.normal(4, "first", 3, (8, 3)),
             scale * draws.normal(4, "second", 3, (rows, 8)),
