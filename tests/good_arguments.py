@@ -154,6 +154,7 @@ GOOD = {
         "h": lambda: torch.ones(4, 2, dtype=DOUBLE),
         "z": lambda: torch.ones(4, dtype=DOUBLE),
     },
+    "toymodels.mean_field.alignment": {"model": fields, "fields": marched},
     "toymodels.mean_field.growth": {"model": fields, "fields": marched},
     "toymodels.mean_field.leading_order": {"model": white},
     "toymodels.tower.Tower": {

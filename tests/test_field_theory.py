@@ -170,7 +170,15 @@ def test_the_sign_of_the_label_and_symmetries():
 
 def test_responses_are_causal_and_the_one_from_above_is_immediate():
     theory = sampled(
-        KERNEL, LABEL, 3.0, 6, step=0.1, hidden_layers=3, activation=torch.tanh, neurons=2000
+        KERNEL,
+        LABEL,
+        3.0,
+        6,
+        step=0.1,
+        hidden_layers=3,
+        activation=torch.tanh,
+        seed=0,
+        neurons=2000,
     )
     time = torch.arange(14) // 2
     later, same = time[:, None] < time, time[:, None] == time
@@ -185,7 +193,7 @@ def test_batches_are_members_alone():
     for road in (
         linear,
         partial(one_hidden, activation=torch.tanh, points=1000),
-        partial(sampled, activation=torch.tanh, hidden_layers=2, neurons=40),
+        partial(sampled, activation=torch.tanh, hidden_layers=2, seed=0, neurons=40),
     ):
         together = road(kernel, LABEL, RICHNESS, 4, step=0.1)
         assert together.prediction.shape == (2, 3, 5, 2) and together.finite.shape == (2, 3)
@@ -206,6 +214,7 @@ def test_sampling_finds_the_linear_theory(hidden_layers):
         2.0,
         10,
         activation=identity_by_another_name,
+        seed=0,
         neurons=8000,
         groups=10,
         **setting,
@@ -256,7 +265,10 @@ def test_the_error_is_that_of_the_mean_over_groups(monkeypatch):
         "neurons": 80,
         "groups": 4,
     }
-    found, each = sampled(KERNEL, LABEL, 1.0, 3, **setting), every[0].prediction  # (group, ...)
+    found, each = (
+        sampled(KERNEL, LABEL, 1.0, 3, seed=0, **setting),
+        every[0].prediction,
+    )  # (group, ...)
     for group_mean, name in ((each.mean(0), "prediction"), (every[0].feature.mean(0), "feature")):
         close(getattr(found, name), group_mean)
     close(found.error, ((each - each.mean(0)).square().sum(0) / 3 / 4).sqrt())
@@ -272,7 +284,7 @@ def test_the_error_of_a_quadrature_is_the_difference_to_a_coarser_one():
 
 
 def test_error_bars_shrink_as_the_root_of_the_neurons():
-    setting = {"step": 0.1, "activation": torch.tanh, "hidden_layers": 2, "groups": 40}
+    setting = {"step": 0.1, "activation": torch.tanh, "hidden_layers": 2, "groups": 40, "seed": 0}
     error = [
         sampled(KERNEL, LABEL, 1.0, 5, neurons=n, **setting).error[1:].mean() for n in (800, 12800)
     ]
@@ -283,7 +295,7 @@ def test_one_hidden_layer_by_quadrature_and_by_sampling():
     setting = {"step": 0.15, "activation": torch.erf}
     exact = one_hidden(KERNEL, LABEL, RICHNESS, 12, **setting)
     assert exact.error[:2].max() < 1e-6
-    found = sampled(KERNEL, LABEL, RICHNESS, 12, hidden_layers=1, neurons=40000, **setting)
+    found = sampled(KERNEL, LABEL, RICHNESS, 12, hidden_layers=1, seed=0, neurons=40000, **setting)
     joint = (found.error**2 + exact.error**2)[:, 1:].sqrt()
     assert ((found.prediction - exact.prediction)[:, 1:] / joint).abs().max() < 5
     assert found.error.max() < 0.01
@@ -314,11 +326,12 @@ def test_march_takes_the_best_road():
         averaged.prediction, one_hidden(ONE, Y, 1.0, 3, step=0.1, activation=torch.tanh).prediction
     )
     kernel, label = torch.eye(4, dtype=DOUBLE), torch.ones(4, dtype=DOUBLE)
-    drawn = march(kernel, label, 1.0, 1, step=0.1, activation=torch.tanh, neurons=40)
-    again = sampled(
-        kernel, label, 1.0, 1, step=0.1, hidden_layers=1, activation=torch.tanh, neurons=40
-    )
+    four = {"step": 0.1, "activation": torch.tanh, "neurons": 40, "seed": 0}
+    drawn = march(kernel, label, 1.0, 1, **four)
+    again = sampled(kernel, label, 1.0, 1, hidden_layers=1, **four)
     assert torch.equal(drawn.prediction, again.prediction)
+    with pytest.raises(ValueError, match="seed must be a whole number, got None: neurons are"):
+        march(kernel, label, 1.0, 1, step=0.1, activation=torch.tanh)
 
 
 @pytest.mark.parametrize("road", [linear, one_hidden, sampled])
@@ -328,7 +341,7 @@ def test_two_copies_of_a_sample_are_one_of_twice_the_weight(road):
     if road is not linear:
         setting["activation"] = torch.tanh
     if road is sampled:
-        setting |= {"hidden_layers": 2, "neurons": 400}
+        setting |= {"hidden_layers": 2, "seed": 0, "neurons": 400}
     twins = road(torch.ones(2, 2, dtype=DOUBLE), torch.tensor([1.5, 0.5]), 1.0, 8, **setting)
     torch.testing.assert_close(*twins.prediction.unbind(-1), rtol=0, atol=1e-4)  # root of jitter
     if road is not sampled:
@@ -385,6 +398,7 @@ def test_finite_networks_scatter_around_the_theory(activation, hidden_layers, ri
         hidden_layers=hidden_layers,
         activation=activation,
         neurons=20000,
+        seed=0,
     )
     error = (path.var(0) / seeds + theory.error**2).sqrt()
     assert error.max() < 0.02
@@ -405,7 +419,7 @@ def test_single_precision_and_other_devices(device):
     assert theory.prediction.dtype == DOUBLE and theory.prediction.device.type == device.type
     found = sampled(
         KERNEL.to(device), LABEL.to(device), 1.0, 3, step=0.1, hidden_layers=2,
-        activation=torch.tanh, neurons=40,
+        activation=torch.tanh, neurons=40, seed=0,
     )  # fmt: skip
     assert found.feature.device.type == device.type
 
@@ -455,6 +469,7 @@ def test_impossible_problems_are_refused(change, message):
         "step": 0.1,
         "hidden_layers": 2,
         "activation": torch.tanh,
+        "seed": 0,
     }
     with pytest.raises(ValueError, match=message):
         sampled(**(problem | change))

@@ -1,5 +1,7 @@
 """Claims of chapters/mean_field.md, one test per claim."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from toymodels.limits import field_theory
 from toymodels.mean_field import (
     Growth,
     MeanField,
+    alignment,
     experiment,
     follow,
     growth,
@@ -62,8 +65,9 @@ def test_one_linear_layer_is_a_product_of_matrices(richness):
     ids=["linear", "deep linear", "tanh", "deep tanh"],
 )
 def test_richness_is_the_size_of_the_label(architecture):
-    one = theory(MeanField(KERNEL, LABEL, 2.0, *architecture), 6, step=0.1, neurons=400)
-    two = theory(MeanField(KERNEL, 4 * LABEL, 0.5, *architecture), 6, step=0.1, neurons=400)
+    setting = {"step": 0.1, "neurons": 400, "seed": 0}
+    one = theory(MeanField(KERNEL, LABEL, 2.0, *architecture), 6, **setting)
+    two = theory(MeanField(KERNEL, 4 * LABEL, 0.5, *architecture), 6, **setting)
     close(one.prediction, two.prediction / 4)
     close(one.feature, two.feature)
     close(one.tangent, two.tangent)
@@ -128,7 +132,7 @@ def test_without_responses_deep_kernels_grow_too_little(hidden_layers):
     """To leading order each layer adds 2 (gamma_0 tau)^2, tau = 1 / (L + 1), instead of its own."""
     model, big = MeanField(ONE, Y, 1e-2, hidden_layers), hidden_layers
     rough, fine = (
-        growth(model, independent(model, n, step=7.5 / (big + 1) / n, neurons=300))
+        growth(model, independent(model, n, step=7.5 / (big + 1) / n, seed=0, neurons=300))
         for n in (60, 120)
     )
     layers = 2 * torch.arange(1, big + 1, dtype=DOUBLE) * (1e-2 / (big + 1)) ** 2
@@ -157,7 +161,7 @@ def test_one_hidden_layer_has_no_responses():
     """Then independence is exact but for the step, and the neurons are another road."""
     model = MeanField(KERNEL, LABEL, 1.5, 1, torch.tanh)
     exact = theory(model, 40, step=0.025, points=1 << 15)
-    found = independent(model, 40, step=0.025, neurons=10_000)
+    found = independent(model, 40, step=0.025, seed=0, neurons=10_000)
     assert (found.prediction - exact.prediction).abs().max() < 0.01
     close(found.feature, exact.feature, 0.02)
     close(found.gradient, exact.gradient, 0.03)
@@ -170,8 +174,9 @@ def test_labels_alone_may_make_a_batch():
 
 def test_independence_of_batches():
     model = MeanField(KERNEL, LABEL, RICHNESS, 2, torch.tanh)
-    together = independent(model, 3, step=0.1, neurons=50)
-    alone = independent(MeanField(KERNEL, LABEL, 0.3, 2, torch.tanh), 3, step=0.1, neurons=50)
+    setting = {"step": 0.1, "seed": 0, "neurons": 50}
+    together = independent(model, 3, **setting)
+    alone = independent(MeanField(KERNEL, LABEL, 0.3, 2, torch.tanh), 3, **setting)
     assert together.feature.shape == (3, 2, 8, 8) and together.prediction.shape == (3, 4, 2)
     close(together.prediction[0], alone.prediction)
     close(together.gradient[0], alone.gradient, 1e-8)  # Cholesky factors of singular kernels
@@ -210,7 +215,7 @@ def test_one_hidden_layer_of_4096_neurons():
 @pytest.mark.parametrize("activation", [identity, torch.tanh])
 def test_two_hidden_layers_within_four_standard_errors(activation):
     model, seeds = MeanField(KERNEL, LABEL, 1.5, 2, activation), 24
-    expected = theory(model, 8, step=0.08, neurons=8000, groups=20)
+    expected = theory(model, 8, step=0.08, neurons=8000, groups=20, seed=0)
     seen = experiment(model, 8, step=0.08, seed=0, width=384, members=seeds)
     joint = (seen.prediction.var(0) / seeds + expected.error**2).sqrt()[1:]
     score = (seen.prediction.mean(0) - expected.prediction)[1:] / joint
@@ -321,7 +326,7 @@ def test_theory_takes_the_best_road():
     assert torch.equal(found.prediction, same.prediction)
     assert torch.equal(found.error, same.error) and (found.error[1:] > 0).all()
     four = MeanField(torch.eye(4, dtype=DOUBLE), torch.ones(4, dtype=DOUBLE), 1.0, 1, torch.tanh)
-    drawn = theory(four, 1, step=0.1, neurons=100)
+    drawn = theory(four, 1, step=0.1, neurons=100, seed=0)
     assert drawn.error[1].min() > 0
     exact = theory(MeanField(KERNEL, LABEL, 1.0), 5, step=0.1)
     assert exact.error.abs().max() == 0 and exact.step.tolist() == [0, 1, 2, 3, 4, 5]
@@ -360,21 +365,23 @@ def test_impossible_requests_are_refused():
     with pytest.raises(ValueError, match="kernel must be the identity"):
         leading_order(MeanField(KERNEL, LABEL, 1.0))
     with pytest.raises(ValueError, match="hidden_layers must be 1"):
-        found = theory(model, 1, step=0.1, neurons=40)
+        found = theory(model, 1, step=0.1, neurons=40, seed=0)
         follow(model, found, torch.zeros(1, 2, dtype=DOUBLE), Y, step=0.1)
     with pytest.raises(ValueError, match="activation must be smooth"):
-        theory(MeanField(KERNEL, LABEL, 1.0, 2, torch.relu), 2, step=0.1)
+        theory(MeanField(KERNEL, LABEL, 1.0, 2, torch.relu), 2, step=0.1, seed=0)
+    with pytest.raises(ValueError, match="seed must be a whole number, got None: neurons are"):
+        theory(model, 2, step=0.1)
     with pytest.raises(FloatingPointError, match="training must stay finite"):
         theory(MeanField(KERNEL, 1e100 * LABEL, 1.0, 2), 40, step=1.0)
     with pytest.raises(FloatingPointError, match="left the finite numbers"):
         experiment(MeanField(KERNEL, 1e100 * LABEL, 1.0), 40, step=1.0, seed=0, width=4, members=2)
-    for solved in (static, independent, theory):
+    for solved in (static, partial(independent, seed=0), partial(theory, seed=0)):
         with pytest.raises(ValueError, match="steps must be"):
             solved(model, -1, step=0.1)
         with pytest.raises(ValueError, match="step must be positive"):
             solved(model, 2, step=-0.6)
     with pytest.raises(ValueError, match="neurons must be at least 12, got 11"):
-        independent(model, 2, step=0.1, neurons=11)
+        independent(model, 2, step=0.1, seed=0, neurons=11)
 
 
 @pytest.mark.parametrize("trained", [experiment, preactivations])
@@ -404,7 +411,7 @@ def test_an_activation_that_works_in_place_is_not_taken_for_linear():
     usual = MeanField(kernel, label, 1.0, activation=torch.relu)
     setting = {"step": 0.1, "seed": 0, "width": 8, "members": 2}
     close(experiment(model, 3, **setting).prediction, experiment(usual, 3, **setting).prediction)
-    for solved in (static, lambda *a, **k: independent(*a, **k, neurons=60).prediction):
+    for solved in (static, lambda *a, **k: independent(*a, **k, seed=0, neurons=60).prediction):
         close(solved(model, 3, step=0.1), solved(usual, 3, step=0.1))
 
 
@@ -430,10 +437,32 @@ def test_products_of_float32_inputs_are_kernels():
     torch.testing.assert_close(found.prediction.double(), right.prediction, rtol=0, atol=1e-6)
     for part in (
         static(model, 4, step=0.1),
-        independent(model, 4, step=0.1, neurons=60).prediction,
+        independent(model, 4, step=0.1, seed=0, neurons=60).prediction,
         *growth(model, found),
     ):
         assert part.dtype == torch.float32 and part.isfinite().all()
+
+
+def test_alignment_of_white_data_by_hand():
+    """One layer on white data: Phi = I + (s - 1) n n^T along the label, s = sqrt(1 + c^2)."""
+    label = torch.tensor([0.6, -1.0, 0.3, 0.0], dtype=DOUBLE)
+    model = MeanField(torch.eye(4, dtype=DOUBLE), label, RICHNESS)
+    found = theory(model, 400, step=0.005)
+    c = RICHNESS[:, None] * (found.prediction * label).sum(-1) / label.norm()
+    s = (1 + c.square()).sqrt()
+    close(alignment(model, found)[:, 0], s / (s.square() + 3).sqrt(), 2e-3)
+    close(alignment(model, found)[..., 0], torch.full((3, 1), 0.5))
+
+
+def test_alignment_is_one_for_each_network():
+    model = MeanField(KERNEL, LABEL, RICHNESS, 2)
+    nets = experiment(model, 2, step=0.1, seed=0, width=6, members=5)
+    found = alignment(model, nets)
+    assert found.shape == (3, 5, 2, 3)
+    last = nets.feature[1, 4, 1, -2:, -2:]
+    close(found[1, 4, 1, 2], LABEL @ last @ LABEL / LABEL.square().sum() / last.norm())
+    with pytest.raises(ValueError, match="label must be not all zero"):
+        alignment(MeanField(KERNEL, 0 * LABEL, 1.0), nets)
 
 
 def test_gradient_kernels_grow_with_the_weights_of_their_labels():

@@ -135,14 +135,14 @@ def theory(
     neurons: int = 4000,
     groups: int = 10,
     points: int = field_theory.POINTS,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Fields:
     """Training at infinite width, at steps 0 to ``steps`` of size ``step`` (eta).
 
     Linear networks are solved to rounding, one hidden layer and up to 3 samples by quadrature at
     ``points``; else averages are taken over ``neurons`` drawn in ``groups`` by ``seed``, and
-    ``error`` is a standard error. Raises ValueError on a deep activation with a kink and
-    FloatingPointError when training diverges.
+    ``error`` is a standard error. Raises ValueError on neurons to be drawn without a seed, on a
+    deep activation with a kink, and FloatingPointError when training diverges.
     """
     found = field_theory.march(
         model.covariance,
@@ -266,7 +266,7 @@ def static(model: MeanField, steps: int, *, step: float) -> Float[Tensor, "*batc
 
 @door(origin="theory")
 def independent(
-    model: MeanField, steps: int, *, step: float, neurons: int = 4000, seed: int = 0
+    model: MeanField, steps: int, *, step: float, seed: int, neurons: int = 4000
 ) -> Fields:
     """Training if weights on the way back were fresh draws: no responses, a = b = 0.
 
@@ -311,10 +311,11 @@ def independent(
 
 @door
 def growth(model: MeanField, fields: Fields) -> Growth:
-    """How much the kernels of ``theory`` or of each network have grown."""
-    axis = model.label / model.label.norm(dim=-1, keepdim=True)
-    members = fields.prediction.ndim - 2 - len(model.batch)  # one more axis after an experiment
-    axis = axis.expand(*model.batch, -1).unflatten(-1, (*[1] * members, -1))
+    """How much the kernels of ``theory`` or of each network have grown.
+
+    Raises ValueError on labels that are all zero.
+    """
+    axis = _label_axis(model, fields)
 
     def change(kernel: Tensor) -> Tensor:
         return kernel[..., -1, :, :] - kernel[..., 0, :, :]
@@ -328,6 +329,18 @@ def growth(model: MeanField, fields: Fields) -> Growth:
         (own * axis[..., None, :].square()).sum(-1),
         along(fields.tangent, axis),
     )
+
+
+@door
+def alignment(model: MeanField, fields: Fields) -> Float[Tensor, "*batch hidden time"]:
+    """Cosine of each feature kernel at equal times with y y^T, y.Phi.y / (|y|^2 |Phi|).
+
+    Of ``theory`` or of each network. Raises ValueError on labels that are all zero.
+    """
+    axis = _label_axis(model, fields)[..., None, None, :]  # of one layer and time
+    kernel = fields.equal_times("feature")
+    along = (axis[..., None, :] @ kernel @ axis[..., None])[..., 0, 0]
+    return along / torch.linalg.matrix_norm(kernel)
 
 
 @door(origin="theory")
@@ -346,6 +359,15 @@ def leading_order(model: MeanField) -> Growth:
     size = (model.gamma[..., None] * model.label).square().sum(-1)
     feature = size[..., None] * place * (place + 1) / (2 * (L + 1))
     return Growth(feature, feature.flip(-1), size * L * (L + 2) / 3)
+
+
+def _label_axis(model: MeanField, fields: Fields) -> Float[Tensor, "*batch sample"]:
+    """The label as a unit vector, with the axis of networks that an experiment has."""
+    size = model.label.norm(dim=-1, keepdim=True)
+    require("label", size, size > 0, "not all zero", "it is the direction in which kernels grow")
+    members = fields.prediction.ndim - 2 - len(model.batch)
+    axis = (model.label / size).expand(*model.batch, -1)
+    return axis.unflatten(-1, (*[1] * members, -1))
 
 
 def _train(

@@ -64,18 +64,21 @@ def march(
     neurons: int = 4000,
     groups: int = 5,
     points: int = POINTS,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> FieldTheory:
     """The theory by the best road: ``linear``; up to 3 samples ``one_hidden``; else ``sampled``.
 
     ``activation`` is linear as in ``entrywise``. ``richness`` is gamma_0, a number or of shape
-    (*batch,). ``steps`` steps give ``steps`` + 1 times, 0 first.
+    (*batch,). ``steps`` steps give ``steps`` + 1 times, 0 first. Raises ValueError as the road
+    taken does, and where ``sampled`` is not given a ``seed``.
     """
     problem = kernel, label, richness, steps
     if entrywise(activation) is identity:
         return linear(*problem, step=step, hidden_layers=hidden_layers)
     if hidden_layers == 1 and label.shape[-1] <= 3:
         return one_hidden(*problem, step=step, activation=activation, points=points)
+    if seed is None:
+        raise ValueError("seed must be a whole number, got None: neurons are drawn")
     return sampled(
         *problem,
         step=step,
@@ -117,9 +120,9 @@ def sampled(
     step: float,
     hidden_layers: int,
     activation: Function | None,
+    seed: int,
     neurons: int = 4000,
     groups: int = 5,
-    seed: int = 0,
 ) -> FieldTheory:
     """The theory of any depth with a smooth activation, its averages over drawn neurons.
 
