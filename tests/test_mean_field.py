@@ -444,14 +444,17 @@ def test_products_of_float32_inputs_are_kernels():
 
 
 def test_alignment_of_white_data_by_hand():
-    """One layer on white data: Phi = I + (s - 1) n n^T along the label, s = sqrt(1 + c^2)."""
+    """One layer on white data: Phi = I + (H - 1) n n^T along the label, H of one sample."""
     label = torch.tensor([0.6, -1.0, 0.3, 0.0], dtype=DOUBLE)
     model = MeanField(torch.eye(4, dtype=DOUBLE), label, RICHNESS)
-    found = theory(model, 400, step=0.005)
-    c = RICHNESS[:, None] * (found.prediction * label).sum(-1) / label.norm()
-    s = (1 + c.square()).sqrt()
-    close(alignment(model, found)[:, 0], s / (s.square() + 3).sqrt(), 2e-3)
-    close(alignment(model, found)[..., 0], torch.full((3, 1), 0.5))
+    plus, minus = torch.ones(3, dtype=DOUBLE), torch.ones(3, dtype=DOUBLE)
+    for _ in range(8):
+        turn = 0.05 * (RICHNESS * label.norm() - (plus - minus) / 2)
+        plus, minus = plus * (1 + turn) ** 2, minus * (1 - turn) ** 2
+    H = (plus + minus) / 2
+    found = alignment(model, theory(model, 8, step=0.05))
+    close(found[:, 0, -1], H / (H.square() + 3).sqrt())
+    close(found[..., 0], torch.full((3, 1), 0.5, dtype=DOUBLE))
 
 
 def test_alignment_is_one_for_each_network():
