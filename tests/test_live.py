@@ -4,6 +4,7 @@ move by handle, key, finger and drawing."""
 import ast
 import re
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -240,6 +241,15 @@ def test_two_figures_on_a_page_move_apart_and_their_handles_together(shown):
     answer = two_modes(page, step=4.1, momentum=0.0)
     readings = page.locator("#swing dd").all_inner_texts()
     assert readings == [_shown(float(number)) for number in answer[3:]]
+
+
+def test_a_screen_reader_gets_numbers_without_powers_of_ten(shown):
+    tiny = replace(HANDLES["curvature"], low=1e-7, high=1.0, log=True)
+    page = shown(figure(handles=HANDLES | {"curvature": tiny}))
+    slow = page.locator("#swing .bars [role=slider]").first
+    slow.press("Home")
+    told = [slow.get_attribute(f"aria-value{part}") for part in ("min", "now", "max")]
+    assert told == ["0.0000001", "0.0000001", "1"]
 
 
 def test_bars_move_by_key_and_by_one_sweep_of_the_mouse(shown):

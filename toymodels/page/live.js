@@ -40,6 +40,9 @@ function written(number, unit = "") {
   return text.replace(/^-/, "−") + (unit ? `\u00a0${unit}` : "");
 }
 
+/** Without a power of ten, which an ARIA value must not have. */
+const decimal = (number) => number.toFixed(15).replace(/[.]?0+$/, "");
+
 /** Round numbers on an axis: decades if there are two, else multiples of 1, 2 or 5. */
 function ticks(axis, most = 6) {
   const whole = (low, high) => Array.from({ length: Math.max(0, high - low + 1) }, (_, k) => low + k);
@@ -130,7 +133,7 @@ function bars(handle) {
 
 function stand(knob, height, value, text) {
   const top = FOOT + (TOP - FOOT) * height;
-  knob.setAttribute("aria-valuenow", value);
+  knob.setAttribute("aria-valuenow", decimal(value));
   knob.setAttribute("aria-valuetext", text);
   knob.querySelector("rect").setAttribute("y", top);
   knob.querySelector("rect").setAttribute("height", FOOT - top);
@@ -223,7 +226,7 @@ function prediction({ curve, legend }) {
 
   for (let k = 0; k <= COLUMNS; k += KNOT) {
     const knot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
-    const ends = { "aria-valuemin": up.low, "aria-valuemax": up.high, "aria-orientation": "vertical" };
+    const ends = { "aria-valuemin": decimal(up.low), "aria-valuemax": decimal(up.high), "aria-orientation": "vertical" };
     const look = { role: "slider", tabindex: 0, r: 5, cx: xAt(k), ...ends };
     for (const [name, value] of Object.entries(look)) knot.setAttribute(name, value);
     knot.setAttribute("aria-label", `${legend} at ${written(numberAt(across, k, COLUMNS))}`);
@@ -249,7 +252,7 @@ function prediction({ curve, legend }) {
     for (const [knot, k] of knots) {
       const value = numberAt(up, heights[k]);
       knot.setAttribute("cy", yAt(heights[k]));
-      knot.setAttribute("aria-valuenow", value);
+      knot.setAttribute("aria-valuenow", decimal(value));
       knot.setAttribute("aria-valuetext", written(value));
     }
   }

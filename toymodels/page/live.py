@@ -289,6 +289,11 @@ def _sent(name: str, handle: Handle | Bars, curves: int) -> dict:
     return {"name": name, "steps": getattr(handle, "steps", 0)} | kept
 
 
+def _decimal(value: Real) -> str:
+    """Without a power of ten, which an ARIA value must not have."""
+    return np.format_float_positional(float(value), trim="-")
+
+
 def _shown(value: Real, unit: str = "") -> str:
     """Three digits and the unit, as ``written`` of live.js has them."""
     if not np.isfinite(value):
@@ -366,8 +371,9 @@ def _bars(anchor: str, key: str, bars: Bars) -> str:
         text = escape(_shown(value, bars.unit))
         drawn += [
             f'<g role="slider" tabindex="0" aria-orientation="vertical" '
-            f'aria-label="{escape(bars.label)}: {escape(name)}" aria-valuemin="{bars.low:g}" '
-            f'aria-valuemax="{bars.high:g}" aria-valuenow="{value:g}" aria-valuetext="{text}" '
+            f'aria-label="{escape(bars.label)}: {escape(name)}" '
+            f'aria-valuemin="{_decimal(bars.low)}" aria-valuemax="{_decimal(bars.high)}" '
+            f'aria-valuenow="{_decimal(value)}" aria-valuetext="{text}" '
             f'transform="translate({(k + 0.5) * wide:g})">'
             f'<rect class="bar" x="{-0.3 * wide:g}" width="{0.6 * wide:g}" y="{top:g}" '
             f'height="{BARS.start - top:g}" fill="{color}"/>'
