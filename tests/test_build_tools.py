@@ -369,6 +369,7 @@ def test_a_busy_port_ends_in_a_sentence():
 
 def test_a_pdf_without_a_browser_ends_in_a_sentence(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delitem(sys.modules, "tools.make_pdf", raising=False)  # as in a process of its own
     with pytest.raises(SystemExit, match=r"make pdf: Chromium must be installed"):
         runpy.run_module("tools.make_pdf", run_name="__main__")
 
