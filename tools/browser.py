@@ -16,7 +16,7 @@ HTML = Path(
     os.environ.get("TOYMODELS_HTML", Path(__file__).resolve().parents[1] / "_build" / "html")
 )
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-REACHABLE = """() => [...document.querySelectorAll("main pre")].every(
+REACHABLE = """() => [...document.querySelectorAll("main :is(pre, .cell_output > .output)")].every(
     box => box.scrollWidth <= box.clientWidth || box.tabIndex >= 0)"""
 QUIET = [  # no sandbox inside containers, and nothing that calls home
     "--no-sandbox",
