@@ -83,5 +83,6 @@ def unfold(tab: Page) -> None:
     """
     tab.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
     tab.evaluate("document.querySelectorAll('.toggle-button-hidden').forEach(b => b.click())")
+    tab.wait_for_timeout(500)  # what opens does so slowly, and the theme looks after 300 ms
     with suppress(PlaywrightTimeout):  # then a test says which box cannot be reached
         tab.wait_for_function(REACHABLE, timeout=5000)
