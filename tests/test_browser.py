@@ -16,7 +16,17 @@ from pypdf import PdfReader
 
 from _ext import book
 from tools import make_pdf
-from tools.browser import DESKTOP, HTML, PHONE, chromium, chromium_path, served, unfold, visit
+from tools.browser import (
+    DESKTOP,
+    HTML,
+    PHONE,
+    REACHABLE,
+    chromium,
+    chromium_path,
+    served,
+    unfold,
+    visit,
+)
 
 if chromium_path() is None:
     pytest.skip("Chromium is not installed: no page was looked at", allow_module_level=True)
@@ -246,6 +256,21 @@ def test_the_dark_theme_is_printed_dark_on_white(view, size):
 
 
 # What does not depend on the size of the screen
+
+
+def test_what_scrolls_is_a_stop_of_tab_again_after_printing(browser, address):
+    """On paper nothing scrolls, and the theme looks just when the window changes."""
+    tab = browser.new_page(viewport=PHONE)
+    visit(tab, f"{address}/{book.chapters()[0]}.html")
+    unfold(tab)
+    tab.emulate_media(media="print")
+    tab.evaluate("dispatchEvent(new Event('resize'))")
+    tab.wait_for_timeout(500)  # the theme waits 300 ms
+    tab.emulate_media(media="screen")
+    tab.wait_for_timeout(100)
+    assert tab.evaluate("document.querySelectorAll('main pre[tabindex=\"0\"]').length") > 5
+    assert tab.evaluate(REACHABLE)
+    tab.close()
 
 
 @pytest.mark.parametrize("chapter", book.chapters())
