@@ -74,6 +74,15 @@ UNHINTED = """() => [...document.querySelectorAll("mjx-container[display=true]")
     getComputedStyle(part).backgroundImage.split("gradient").length < 5
 ).map(part => part.outerHTML.slice(0, 120))"""
 
+FALLEN = """() => [...document.querySelectorAll("main span.math")].filter(part => {
+    const next = part.nextSibling;
+    if (!next || next.nodeType != 3 || !/^[.,;:!?)\\]]/.test(next.data)) return false;
+    const mark = document.createRange();
+    mark.setStart(next, 0);
+    mark.setEnd(next, 1);
+    return mark.getClientRects()[0]?.top > part.getBoundingClientRect().bottom;
+}).map(part => part.textContent)"""
+
 PAPER = {"width": 643, "height": 900}  # between the margins of A4
 UNPRINTABLE = """() => [...document.querySelectorAll("main *, header *, aside *")].filter(part =>
     part.checkVisibility() && (
@@ -180,6 +189,10 @@ def test_formulas_are_typeset(view):
 def test_formulas_fit_the_page_of_a_desktop(view, size):
     """On a phone they scroll."""
     assert size == PHONE or view.tab.evaluate(CUT) == []
+
+
+def test_no_line_begins_with_a_full_stop(view, theme):
+    assert theme == "dark" or view.tab.evaluate(FALLEN) == []
 
 
 def test_formulas_are_heard_but_are_no_stops_of_tab(view):
