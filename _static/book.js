@@ -11,21 +11,24 @@
   });
 })();
 
-// A figure that scrolls, as on a phone, can be reached by keyboard. The theme does so for code and tables.
-(() => {
+// Whatever scrolls can be reached by keyboard: figures, code, outputs, tables. The theme looks at the last three
+// when the window changes; but code is also folded away, a phone is turned, a page is printed and shown again.
+addEventListener("DOMContentLoaded", () => {
+  const boxes = document.querySelectorAll(
+    "main :is(figure, pre, .cell_output > .output, .pst-scrollable-table-container)"
+  );
+  const scrolls = (box) =>
+    box.scrollWidth > box.clientWidth ||
+    (box.scrollHeight > box.clientHeight && getComputedStyle(box).overflowY !== "hidden");
   const reach = () => {
-    for (const figure of document.querySelectorAll("main figure")) {
-      if (figure.scrollWidth > figure.clientWidth) figure.tabIndex = 0;
-      else figure.removeAttribute("tabindex");
+    for (const box of boxes) {
+      if (scrolls(box)) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
     }
   };
+  const sizes = new ResizeObserver(reach);
+  boxes.forEach((box) => sizes.observe(box));
+  document.fonts.ready.then(reach);
+  matchMedia("print").addEventListener("change", reach);
   addEventListener("load", reach);
-  addEventListener("resize", reach);
-})();
-
-// So can wide code that was folded away: a change of size makes the theme and the lines above look again.
-(() => {
-  const look = () => dispatchEvent(new Event("resize"));
-  document.addEventListener("toggle", look, true);
-  document.addEventListener("click", (event) => event.target.closest(".toggle") && look());
-})();
+});

@@ -5,6 +5,8 @@ import platform
 import re
 from pathlib import Path
 
+import torch
+
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
@@ -18,6 +20,7 @@ def bench_core() -> int:
 def describe() -> dict:
     return {
         "processor": processor(),
+        "vectors": torch.backends.cpu.get_cpu_capability(),
         "cores": len(os.sched_getaffinity(0)) if bench_core() >= 0 else os.cpu_count(),
         "caches": caches(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -283,7 +283,7 @@ class Here:
     log: list[str] = []
 
     def __init__(self, device="cpu", *, install=True):
-        self.desks = {}
+        self.device, self.desks = device, {}
 
     def __enter__(self):
         return self

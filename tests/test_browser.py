@@ -16,7 +16,17 @@ from pypdf import PdfReader
 
 from _ext import book
 from tools import make_pdf
-from tools.browser import DESKTOP, HTML, PHONE, chromium, chromium_path, served, unfold, visit
+from tools.browser import (
+    DESKTOP,
+    HTML,
+    PHONE,
+    REACHABLE,
+    chromium,
+    chromium_path,
+    served,
+    unfold,
+    visit,
+)
 
 if chromium_path() is None:
     pytest.skip("Chromium is not installed: no page was looked at", allow_module_level=True)
@@ -63,6 +73,15 @@ UNHINTED = """() => [...document.querySelectorAll("mjx-container[display=true]")
     part.scrollWidth > part.clientWidth + 1 &&
     getComputedStyle(part).backgroundImage.split("gradient").length < 5
 ).map(part => part.outerHTML.slice(0, 120))"""
+
+FALLEN = """() => [...document.querySelectorAll("main span.math")].filter(part => {
+    const next = part.nextSibling;
+    if (!next || next.nodeType != 3 || !/^[.,;:!?)\\]]/.test(next.data)) return false;
+    const mark = document.createRange();
+    mark.setStart(next, 0);
+    mark.setEnd(next, 1);
+    return mark.getClientRects()[0]?.top > part.getBoundingClientRect().bottom;
+}).map(part => part.textContent)"""
 
 PAPER = {"width": 643, "height": 900}  # between the margins of A4
 UNPRINTABLE = """() => [...document.querySelectorAll("main *, header *, aside *")].filter(part =>
@@ -172,6 +191,10 @@ def test_formulas_fit_the_page_of_a_desktop(view, size):
     assert size == PHONE or view.tab.evaluate(CUT) == []
 
 
+def test_no_line_begins_with_a_full_stop(view, theme):
+    assert theme == "dark" or view.tab.evaluate(FALLEN) == []
+
+
 def test_formulas_are_heard_but_are_no_stops_of_tab(view):
     assert view.tab.evaluate(STOPS) == []
 
@@ -246,6 +269,21 @@ def test_the_dark_theme_is_printed_dark_on_white(view, size):
 
 
 # What does not depend on the size of the screen
+
+
+def test_what_scrolls_is_a_stop_of_tab_again_after_printing(browser, address):
+    """On paper nothing scrolls, and the theme looks just when the window changes."""
+    tab = browser.new_page(viewport=PHONE)
+    visit(tab, f"{address}/{book.chapters()[0]}.html")
+    unfold(tab)
+    tab.emulate_media(media="print")
+    tab.evaluate("dispatchEvent(new Event('resize'))")
+    tab.wait_for_timeout(500)  # the theme waits 300 ms
+    tab.emulate_media(media="screen")
+    tab.wait_for_timeout(100)
+    assert tab.evaluate("document.querySelectorAll('main pre[tabindex=\"0\"]').length") > 5
+    assert tab.evaluate(REACHABLE)
+    tab.close()
 
 
 @pytest.mark.parametrize("chapter", book.chapters())

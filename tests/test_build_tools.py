@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from docutils import nodes
 
 from _ext import (
     bindings,
@@ -17,6 +18,7 @@ from _ext import (
     execution,
     gallery,
     ledger,
+    punctuation,
     search_from_file,
     sources,
 )
@@ -351,6 +353,17 @@ def test_chapters_hang_on_their_own_models_and_data():
     assert not any(hanging_on(f.relative_to(book.ROOT)) for f in book.ROOT.glob("benchmarks/*/*"))
     measured = set((book.ROOT / "benchmarks" / "results").glob("*.json"))
     assert measured and measured <= sources.files("pages/how_fast")
+
+
+def test_a_formula_keeps_the_mark_that_follows_it():
+    formula = nodes.math("", "x")
+    sentence = nodes.paragraph("", "", nodes.Text("at "), formula, nodes.Text("), and so on."))
+    doctree = nodes.section("", sentence, nodes.paragraph("", "", nodes.math("", "y")))
+    punctuation.keep_together(None, doctree, "page")
+    together, rest = sentence[1:]
+    assert together["classes"] == ["unbroken"] and together[0] is formula
+    assert together.astext() == "x)," and rest == " and so on."
+    assert doctree.astext() == "at x), and so on.\n\ny"
 
 
 def test_an_unknown_page_is_refused_by_name():

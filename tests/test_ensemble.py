@@ -41,7 +41,7 @@ ALL = {"weights": everything}
 
 
 def run(rule, data=SAMPLES, **options):
-    options = {"network": TANH, "record": RECORD, "observe": ALL} | options
+    options = {"network": TANH, "record": RECORD, "observe": ALL, "seed": 0} | options
     return train(start(), data, rule=rule, **options).observed["weights"]
 
 
@@ -154,7 +154,13 @@ def test_noise_is_new_at_every_step_for_every_member(size):
 def test_what_is_observed_is_watched_without_noise(data):
     observe = {"loss": State.losses, "labels": lambda state: state.labels[None].expand(3, 7, 2)}
     training = train(
-        start(), data, rule=GradientDescent(0.1), record=[0, 2], observe=observe, network=TANH
+        start(),
+        data,
+        rule=GradientDescent(0.1),
+        record=[0, 2],
+        observe=observe,
+        network=TANH,
+        seed=0,
     )
     expected = 0.5 * (TANH(training.weights, INPUTS) - LABELS).square().sum(-1).mean(-1)
     torch.testing.assert_close(training.observed["loss"][:, 1], expected)
@@ -338,6 +344,7 @@ def test_dtype_and_device_follow_the_weights(device):
         rule=Adam(0.01),
         record=RECORD,
         observe=ALL,
+        seed=0,
     )
     seen = training.observed["weights"]
     assert seen.dtype == torch.float32 and seen.device.type == device.type
@@ -524,13 +531,15 @@ def test_the_chunk_is_chosen_unless_given(monkeypatch):
         ),
         ({"record": [0.0, 3.5]}, r"record must hold whole numbers of steps, got \[0.0, 3.5\]"),
         ({"record": [0.0, float("nan")]}, "record must hold whole numbers"),
+        ({"data": Batches(SAMPLES, 2), "seed": None}, "seed must be given, got None: .*mini-batch"),
+        ({"network": DROPPING, "seed": None}, "seed must be given, got None: .*dropout 0"),
         ({"chunk": 0}, "chunk must be a positive whole number, got 0"),
         ({"rule": GradientDescent(torch.ones(2))}, "numbers must be one per member"),
     ],
 )
 def test_impossible_requests_are_refused(change, what):
     request = {"weights": start(), "data": SAMPLES, "rule": GradientDescent(0.1)}
-    request |= {"record": RECORD, "observe": ALL} | change
+    request |= {"record": RECORD, "observe": ALL, "seed": 0} | change
     weights, data = request.pop("weights"), request.pop("data")
     with pytest.raises(ValueError, match=what):
         train(weights, data, **request)

@@ -16,8 +16,9 @@ HTML = Path(
     os.environ.get("TOYMODELS_HTML", Path(__file__).resolve().parents[1] / "_build" / "html")
 )
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-REACHABLE = """() => [...document.querySelectorAll("main :is(pre, .cell_output > .output)")].every(
-    box => box.scrollWidth <= box.clientWidth || box.tabIndex >= 0)"""
+REACHABLE = """() => [...document.querySelectorAll(
+    "main :is(figure, pre, .cell_output > .output, .pst-scrollable-table-container)"
+)].every(box => box.scrollWidth <= box.clientWidth || box.tabIndex >= 0)"""
 QUIET = [  # no sandbox inside containers, and nothing that calls home
     "--no-sandbox",
     "--disable-gpu",
@@ -79,10 +80,10 @@ def visit(tab: Page, address: str) -> None:
 def unfold(tab: Page) -> None:
     """Open all that is folded away: hidden code, hints, solutions.
 
-    The theme lets the keyboard reach boxes that scroll, a moment later.
+    The page lets the keyboard reach boxes that scroll, a moment later.
     """
     tab.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
     tab.evaluate("document.querySelectorAll('.toggle-button-hidden').forEach(b => b.click())")
-    tab.wait_for_timeout(500)  # what opens does so slowly, and the theme looks after 300 ms
+    tab.wait_for_timeout(500)  # what opens does so slowly
     with suppress(PlaywrightTimeout):  # then a test says which box cannot be reached
         tab.wait_for_function(REACHABLE, timeout=5000)

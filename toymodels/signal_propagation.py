@@ -16,6 +16,7 @@ chaos Poole et al. (2016), arXiv:1606.05340, and Schoenholz et al. (2017), arXiv
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -382,6 +383,32 @@ def _cosines(lesson: Lesson) -> Tensor:
     return (lesson.direction.double() @ lesson.direction.double().mT).clamp(-1, 1)
 
 
+def _of_members(value: Tensor, batch: tuple[int, ...]) -> Tensor:
+    return value.float()[..., None].expand(batch)
+
+
+def _drawn_network(
+    activation: Function,
+    weight: Tensor,
+    bias: Tensor,
+    widths: list[int],
+    batch: tuple[int, ...],
+    seed: int,
+) -> tuple[Perceptron, list[Tensor]]:
+    """A network whose multipliers hold the variances, and the weights that it starts from."""
+
+    def drawn(purpose: str, *shape: int) -> Tensor:
+        draw = draws.normal(seed, purpose, batch[-1], shape, dtype=torch.float32)
+        return draw.expand(*batch, *shape)
+
+    pairs = list(enumerate(zip(widths[:-1], widths[1:], strict=True)))
+    spread = _of_members(bias.sqrt(), batch)[..., None, None]
+    matrices = [drawn(f"layer {k}", out, into) for k, (into, out) in pairs]
+    rows = [spread * drawn(f"biases {k}", 1, out) for k, (_, out) in pairs]
+    scales = [_of_members((weight / into).sqrt(), batch) for into in widths[:-1]]
+    return Perceptron(activation, scales, biases=True), [*matrices, *rows]
+
+
 @door(origin="experiment")
 def real_training(
     model: WideNetwork,
@@ -406,24 +433,8 @@ def real_training(
     batch = (*K.shape, _count(members, "members"))
     hidden = _count(layers, "layers") - 1
     widths = [lesson.direction.shape[-1], *[_count(width, "width")] * hidden, 1]
-
-    def each(value: Tensor) -> Tensor:
-        return value.float()[..., None].expand(batch)
-
-    def drawn(purpose: str, shape: tuple[int, int]) -> Tensor:
-        draw = draws.normal(seed, purpose, members, shape, dtype=torch.float32)
-        return draw.expand(*batch, *shape)
-
-    pairs = list(enumerate(zip(widths[:-1], widths[1:], strict=True)))
-    matrices = [drawn(f"layer {k}", (out, into)) for k, (into, out) in pairs]
-    rows = [
-        each(bias.sqrt())[..., None, None] * drawn(f"biases {k}", (1, out)) for k, (_, out) in pairs
-    ]
-    network = Perceptron(
-        model.activation,
-        [each((weight / into).sqrt()) for into in widths[:-1]],
-        biases=True,
-    )
+    each = partial(_of_members, batch=batch)
+    network, start = _drawn_network(model.activation, weight, bias, widths, batch, seed)
     length = (widths[0] * (K - bias) / weight).sqrt()
     inputs = each(length)[..., None, None] * lesson.direction.float()
     labels = lesson.label.float()[:, None].expand(*batch, -1, 1)
@@ -436,7 +447,7 @@ def real_training(
 
     pace = [each(rate)] * layers + [each(rate * bias)] * layers
     found = train(
-        [*matrices, *rows],
+        start,
         samples,
         network=network,
         rule=GradientDescent(pace),

@@ -1,4 +1,7 @@
-"""Gradient descent in jax, compiled as a whole: over all members at once, or member by member."""
+"""Gradient descent in jax, compiled as a whole: over all members at once, or member by member.
+
+And a large matrix product, as a ceiling.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -54,3 +57,11 @@ def loop(problem, precision, device):
         return _answer(weights, jax.block_until_ready(jnp.stack([loss for _, loss in results])))
 
     return run
+
+
+def product(problem, precision, device):
+    """A large matrix product, by the library that jax brings along."""
+    side = int(problem["side"])
+    left, right = jax.random.uniform(jax.random.key(0), (2, side, side), precision)
+    multiply = jax.jit(jnp.matmul)
+    return lambda: jax.block_until_ready(multiply(left, right))

@@ -118,7 +118,7 @@ def train(
     observe: Mapping[str, Callable[[State], Tensor]],
     network: Network | None = None,
     loss: Loss = squared_error,
-    seed: int = 0,
+    seed: int | None = None,
     chunk: int | None = None,
     graph: bool | None = None,
     progress: bool | None = None,
@@ -126,16 +126,17 @@ def train(
     """Train every member and keep ``observe`` at the steps in ``record``.
 
     ``data`` are ``Samples``, ``Batches`` or ``Fresh``, see ``data``; their draws, and dropout,
-    depend on ``seed``, the member and the step alone. ``network`` is a linear Perceptron unless
-    given. Numbers in ``network``, ``rule`` and ``data`` may be one per member, shape (*batch,).
+    depend on ``seed``, the member and the step alone. Where nothing is drawn no seed is needed.
+    ``network`` is a linear Perceptron unless given. Numbers in ``network``, ``rule`` and ``data``
+    may be one per member, shape (*batch,).
 
     ``chunk`` members are trained at a time: as many as the cache or the GPU holds unless given. It
     never changes a result. ``graph`` False keeps a GPU from capturing CUDA graphs. A progress bar
     appears on long work unless ``progress`` is False or TQDM_DISABLE is set.
 
     A member that diverges is flagged in ``Training.finite`` and does not disturb the others.
-    Raises ValueError on shapes, dtypes or devices that do not fit and on a ``record`` that does not
-    hold whole numbers in increasing order.
+    Raises ValueError on shapes, dtypes or devices that do not fit, on draws without a seed, and on
+    a ``record`` that does not hold whole numbers in increasing order.
     """
     network = Perceptron() if network is None else network
     record = whole_steps(record)

@@ -96,13 +96,20 @@ class Stream:
     Every member and purpose has a random 64-bit key; key and step start a SplitMix64 sequence, of
     which entry i is a function of i. ``step`` is a whole number or, inside a CUDA graph, a tensor
     that holds one. Uniform and whole numbers are the same bits on every device, normal ones agree
-    to the rounding of its logarithm. The results have shape ``(members, *shape)``.
+    to the rounding of its logarithm. The results have shape ``(members, *shape)``. Without a seed
+    nothing can be drawn: a draw raises ValueError.
     """
 
     def __init__(
-        self, seed: int, members: int, *, first: int = 0, device: torch.device | str | None = None
+        self,
+        seed: int | None,
+        members: int,
+        *,
+        first: int = 0,
+        device: torch.device | str | None = None,
     ):
-        self.seed, self.first = whole_number(seed, "seed"), whole_number(first, "first")
+        self.seed = None if seed is None else whole_number(seed, "seed")
+        self.first = whole_number(first, "first")
         self.members, self.device = whole_number(members, "members"), torch.device(device or "cpu")
         self._keys: dict[str, Tensor] = {}
         self._places: dict[int, Tensor] = {}
@@ -145,6 +152,8 @@ class Stream:
         return bits.remainder_(high).reshape(self.members, *shape)
 
     def _bits(self, purpose: str, step: int | Tensor, count: int) -> Tensor:
+        if self.seed is None:
+            raise ValueError(f"seed must be given, got None: there is something to draw, {purpose}")
         if purpose not in self._keys:
             keys = _stack(
                 lambda stream: stream.integers(-(2**63), 2**63, dtype=np.int64, size=1),
