@@ -45,7 +45,6 @@ WIDTH = 76  # characters, more are cut off on a desktop
 UNCONVERTED = {
     "spring_block": Visible(121, 18, 16),
     "tree": Visible(265, 32, 67),
-    "tower": Visible(268, 35, 56),
 }
 
 
