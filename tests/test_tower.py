@@ -295,6 +295,16 @@ def test_sampled_fields_do_what_inputs_do(gaussian):
     assert grown.trace() > 8 * (short.residual[:, 1].std(0) / runs**0.5).max()
 
 
+def test_sampled_fields_leave_the_other_coordinates_outside():
+    """One input moves features without a residual along it: by 3 coordinates in 6, by 4 in 7."""
+    model = Tower(ONES, 0.5 * ONES, torch.eye(3).double(), torch.zeros(3, 3).double())
+    knobs = {"seed": 3, "step": 0.1, "batch_size": 1, "members": 400}
+    six, seven = (sampled(model, [0.0, 0.1], dimension=d, **knobs).residual[:, 1] for d in (6, 7))
+    grown, more = (x.diagonal(dim1=-2, dim2=-1).sum(-1) for x in (six, seven - six))
+    square = grown / more  # of three normal numbers
+    assert (square.mean() - 3).abs() < 4 * square.std() / 20
+
+
 def test_one_step_of_descent_is_the_gradient_of_its_batch():
     model = random_start(BETA, dimension=30, size=0.5, seed=1, members=2)
     first = embedded(model, dimension=30, seed=4)

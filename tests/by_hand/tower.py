@@ -26,6 +26,20 @@ def pair(d, epsilon):
     return late + quad(lambda x: 1 / math.hypot(epsilon, math.exp(x)), low, high, limit=200)[0]
 
 
+def leap(d, epsilon):
+    """Until five overlaps have run away, each pulled by the readout and the four others."""
+
+    def away(_, mu):
+        return mu[0] - 1e4 * start
+
+    away.terminal = True
+    start = epsilon / math.sqrt(d)
+    found = solve_ivp(
+        lambda _, mu: epsilon * mu**4, (0, 1e7), [start], events=away, rtol=1e-9, atol=1e-15
+    )
+    return float(found.t[-1])
+
+
 def spent(m):
     """Exponent of time times batch over step, from the waits in two large dimensions."""
     used = [1 / ((m - 2) * (1 / math.sqrt(d)) ** (m - 2)) * d for d in (1e8, 1e10)]
@@ -79,7 +93,7 @@ ANSWERS = {
     "count": 30,
     "current": current,
     "pair": pair,
-    "leap": 200_000,
+    "leap": leap(64, 0.2),
     "shell": shell,
     "middle": top(1, 0),
     "inputs": spent,
@@ -98,7 +112,7 @@ MISTAKES = {
         lambda d, epsilon: math.log(d) / 2 / epsilon,
         lambda d, epsilon: (math.sqrt(1 + d) - 1) / epsilon**2,
     ],
-    "leap": [400_000, 10_000, 20_000],
+    "leap": [320_000, 40_000 / 3, 64_000 / 3],
     "shell": [
         lambda p, d: p**4 / 24,
         lambda p, d: 24 * shell(p, d),

@@ -66,14 +66,16 @@ pair = Exercise(
 )
 
 leap = Exercise(
-    "wait for a product of four coordinates, d = 400, small start 0.1",
-    solution=400 / (2 * 0.1**3),
+    "wait for a product of five coordinates, d = 64, small start 0.2",
+    solution=64**1.5 / (3 * 0.2**4),
     mistakes={
-        "the integral of mu^(1-m) brings a factor m - 2 into the denominator.": 400 / 0.1**3,
-        "that is the root of d: with four coordinates the power is (m - 2)/2 = 1.": (
-            20 / (2 * 0.1**3)
+        "the integral of mu^(1-m) brings a factor m - 2 into the denominator.": 64**1.5 / 0.2**4,
+        "that is d itself: with five coordinates the power is (m - 2)/2 = 3/2.": (
+            64 / (3 * 0.2**4)
         ),
-        "the readout is missing: it starts at 0.1 and multiplies every pull.": 400 / (2 * 0.1**2),
+        "the readout is missing: it starts at 0.2 and multiplies every pull.": (
+            64**1.5 / (3 * 0.2**3)
+        ),
     },
 )
 
