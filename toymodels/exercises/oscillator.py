@@ -92,7 +92,7 @@ tempo = Exercise(
             lambda momentum, modulation: pi / _quarter(momentum, 2 * modulation) / 2
         ),
     },
-    inputs=[(0.9, 0.8), (0.5, 0.5), (0.95, 0.9)],
+    inputs=[(0.9, 0.8), (0.8, 0.9), (0.95, 0.5)],
 )
 
 sextic_shift = Exercise(
