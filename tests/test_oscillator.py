@@ -14,6 +14,7 @@ from toymodels.oscillator import (
     Motion,
     Oscillator,
     experiment,
+    floquet,
     flow,
     frequency,
     impulse,
@@ -25,6 +26,7 @@ from toymodels.oscillator import (
     response,
     stationary,
     theory,
+    threshold,
     variance,
     winding,
 )
@@ -267,6 +269,111 @@ def test_a_batch_is_its_members():
             torch.testing.assert_close(number(batch)[i], number(one))
 
 
+def measured_factor(model, steps=900):
+    size = rolled(model, steps).position.abs()
+    early, later = size[..., steps // 3 :, :].chunk(2, -2)
+    return (later.amax(-2) / early.amax(-2)) ** (3 / steps)
+
+
+def test_slowest_mode_of_every_pair_of_step_and_momentum():
+    curvature = torch.tensor([1.0, 100.0], dtype=torch.float64)
+    h, b = torch.cartesian_prod(
+        torch.linspace(0.15, 4.0, 9, dtype=torch.float64) / 100,
+        torch.linspace(0.05, 0.9, 7, dtype=torch.float64),
+    ).T
+    pairs = Oscillator(curvature.expand(len(h), 2), h, b)
+    seen = rolled(pairs, 450).position.abs().amax(-1)
+    factor = (seen[:, 300:].amax(-1) / seen[:, 150:300].amax(-1)) ** (1 / 150)
+    torch.testing.assert_close(factor, rate(pairs).amax(-1), atol=0, rtol=0.01)
+    assert (factor > 1).equal(h * 100 > 2 * (1 + b)) and 5 < int((factor > 1).sum()) < 30
+
+
+def shaken(nu, mu, hc=0.2, b=0.95, **more):
+    nu, mu = torch.broadcast_tensors(*(torch.as_tensor(a, dtype=torch.float64) for a in (nu, mu)))
+    curvature = torch.full((*nu.shape, 1), hc / 0.5, dtype=torch.float64)
+    return Oscillator(curvature, 0.5, b, modulation=mu, modulation_frequency=nu, **more)
+
+
+def test_a_swinging_step_multiplies_the_whole_gradient():
+    model = shaken(0.7, 0.6, drive=0.4, drive_frequency=0.3, quartic=0.1, start=1.5)
+    x, v = 1.5, 0.0
+    for k in range(30):
+        step = 0.5 * (1 + 0.6 * math.cos(0.7 * k))
+        v = 0.95 * v - step * (0.4 * x + 0.1 * x**3 - 0.4 * math.cos(0.3 * k))
+        x += v
+    assert float(rolled(model, 30).position[-1, 0]) == pytest.approx(x, rel=1e-12)
+
+
+def test_floquet_without_modulation_is_the_rate():
+    model = Oscillator(CURVATURE, step=0.7, momentum=torch.tensor([0.3, 0.9], dtype=torch.float64))
+    for period in (1, 2, 50):
+        torch.testing.assert_close(floquet(model, period), rate(model))
+
+
+def test_floquet_is_the_largest_eigenvalue_of_a_whole_cycle():
+    nu = 2 * math.pi * 2 / 7
+    cycle = torch.eye(2, dtype=torch.float64)
+    for k in range(7):
+        pull = 1.95 - 0.2 * (1 + 0.7 * math.cos(nu * k))
+        cycle = torch.tensor([[pull, -0.95], [1.0, 0.0]], dtype=torch.float64) @ cycle
+    expected = float(torch.linalg.eigvals(cycle).abs().max()) ** (1 / 7)
+    for period in (7, 14, 70):
+        assert float(floquet(shaken(nu, 0.7), period)) == pytest.approx(expected, rel=1e-10)
+    edges = Oscillator(
+        torch.tensor([0.4, 0.0], dtype=torch.float64), 1.0, 0.0, modulation=0.5,
+        modulation_frequency=math.pi,
+    )  # fmt: skip
+    assert floquet(edges, 2).tolist() == pytest.approx([math.sqrt(0.4 * 0.8), 1.0])
+
+
+def test_shaken_runs_grow_and_die_as_floquet_says():
+    nu = torch.arange(26, 100, 6, dtype=torch.float64)[:, None] * 2 * math.pi / 480
+    model = shaken(nu, torch.linspace(0.05, 0.95, 7, dtype=torch.float64))
+    exact, seen = floquet(model, 480)[..., 0], measured_factor(model)[..., 0]
+    grown = exact > 1
+    assert (seen > 1).equal(grown) and 10 < int(grown.sum()) < 40
+    torch.testing.assert_close(seen[grown], exact[grown], atol=0.003, rtol=0)
+    torch.testing.assert_close(seen[~grown], exact[~grown], atol=0.01, rtol=0)
+
+
+def test_threshold_is_twice_the_inverse_resonance_curve_at_half_the_frequency():
+    nu = torch.linspace(0.3, 3.0, 12, dtype=torch.float64)
+    forced = Oscillator(
+        torch.full((12, 1), 0.4, dtype=torch.float64), 0.5, 0.95, drive=0.3, drive_frequency=nu / 2
+    )
+    expected = 2 * 0.3 / (0.4 * response(forced).abs())
+    torch.testing.assert_close(threshold(shaken(nu, 0.7)), expected)
+
+
+@pytest.mark.parametrize("friction", [0.02, 0.005])
+def test_threshold_has_the_tip_of_the_mathieu_tongue_at_small_steps(friction):
+    h, c = 1e-6, 4.0
+    b = 1 - 2 * friction * math.sqrt(h)
+    model = Oscillator(column(c), h, b, modulation_frequency=2 * math.sqrt(h * c))
+    assert float(threshold(model)) == pytest.approx(4 * friction / math.sqrt(c), rel=1e-2)
+
+
+def test_threshold_errs_by_a_fraction_that_falls_with_the_modulation():
+    n, misses = 40, []
+    for b in (0.98, 0.99):
+        ends = (1e-3, 1.0)  # bisect the tip of the exact tongue
+        hc = 2 * (1 - math.cos(math.pi / n)) + 0.0
+        for _ in range(40):
+            middle = sum(ends) / 2
+            grows = float(floquet(shaken(2 * math.pi / n, middle, hc, b), n)) > 1
+            ends = (ends[0], middle) if grows else (middle, ends[1])
+        tip = float(threshold(shaken(2 * math.pi / n, 0.0, hc, b)))
+        misses.append(abs(ends[1] / tip - 1))
+    assert misses[1] < 0.6 * misses[0] < 0.05
+
+
+def test_gradient_descent_whose_steps_stay_below_the_edge_cannot_be_shaken_loose():
+    nu = torch.arange(1, 25, dtype=torch.float64)[:, None] * 2 * math.pi / 48
+    mu = torch.linspace(0.0, 1.0, 6, dtype=torch.float64)
+    assert float(floquet(shaken(nu, mu, hc=0.99, b=0.0), 48).max()) < 1
+    assert float(floquet(shaken(nu, mu, hc=0.99, b=0.9), 48).max()) > 1.1
+
+
 def test_lindstedt_is_right_to_first_order_and_misses_by_the_known_square():
     strength = torch.tensor([0.02, 0.04, 0.08, 0.16], dtype=torch.float64)  # q A^2 / c
     h, c, A = 1e-3, 1.0, 2.0
@@ -379,6 +486,9 @@ def test_dtype_and_device_follow_the_curvature(device):
         ({"quartic": math.nan}, "quartic must be a number, got NaN"),
         ({"quartic": math.inf}, "quartic must be finite"),
         ({"start": 0.0}, "start must not be zero"),
+        ({"modulation": -0.1}, "modulation must be between 0 and 1"),
+        ({"modulation": 1.1}, "modulation must be between 0 and 1, got 1.1: .*uphill"),
+        ({"modulation_frequency": math.inf}, "modulation_frequency must be finite"),
         ({"momentum": torch.ones(5, dtype=torch.float64)}, "momentum must be a number or have"),
         ({"step": "fast"}, "step must be a number or a tensor, got 'fast'"),
     ],
@@ -419,6 +529,23 @@ def test_impossible_questions_are_refused():
         stationary(Oscillator(CURVATURE[:, :2], 1.0, 0.0))
     with pytest.raises(ValueError, match="quartic must be non-zero"):
         orbit(model)
+    swinging = replace(model, modulation=0.5, modulation_frequency=0.1)
+    for function in (
+        lambda m: theory(m, 3), lambda m: flow(m, 3), lambda m: impulse(m, 3), rate, frequency,
+        response, resonance, lambda m: variance(m, 3), stationary, largest_step, orbit,
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="modulation must be 0 here"):
+            function(swinging)
+    for function in (lambda m: floquet(m, 3), threshold):
+        with pytest.raises(ValueError, match="quartic must be 0"):
+            function(quartic)
+    for period in (7, 0):
+        with pytest.raises(ValueError, match="modulation_frequency must be a multiple of 2 pi"):
+            floquet(swinging, period)
+    with pytest.raises(ValueError, match="period must be a .*whole number, got 2.5"):
+        floquet(swinging, 2.5)
+    with pytest.raises(ValueError, match="curvature must be positive"):
+        threshold(Oscillator(CURVATURE, 0.1, 0.9))
     with pytest.raises(ValueError, match="curvature must be positive"):
         optimal(CURVATURE)
     with pytest.raises(ValueError, match="at least 8 steps, got 7"):

@@ -2,7 +2,8 @@
 
 The loss of mode m is c x^2 / 2 + q x^4 / 4 - F cos(Omega k) x, and descent with momentum obeys
 
-    v(k+1) = b v(k) - h (c x(k) + q x(k)^3 - F cos(Omega k) + noise(k)),   x(k+1) = x(k) + v(k+1).
+    v(k+1) = b v(k) - h(k) (c x(k) + q x(k)^3 - F cos(Omega k) + noise(k)),
+    x(k+1) = x(k) + v(k+1),   h(k) = h (1 + mu cos(nu k)).
 
 Chapter: ``chapters/oscillator.md``.
 
@@ -14,10 +15,11 @@ Chapter: ``chapters/oscillator.md``.
 Source: Polyak (1964) for the method and its optimal tuning; Qian (1999), Neural Networks 12, for
 the damped oscillator; Goh (2017), distill.00006, for the roots; Mandt, Hoffman & Blei (2017),
 arXiv:1704.04289, for stationary noise at small steps; Liu, Ziyin & Ueda (2021), arXiv:2012.03636,
-for finite steps. The discrete frequency shift is derived in the chapter.
+for finite steps; Landau & Lifshitz (1976), Mechanics, section 27, for a shaken spring. The discrete
+frequency shift and the discrete threshold of shaking are derived in the chapter.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Complex, Float
@@ -28,6 +30,7 @@ from toymodels.numerics.door import door
 from toymodels.numerics.quantity import per_entry, require
 
 Number = float | int | Tensor  # one number, one per problem (*batch,), one per mode (*batch, mode)
+PERIODIC = 1e-6  # part of a cycle by which a modulation may miss its return
 
 
 @door
@@ -47,6 +50,10 @@ class Oscillator:
     quartic: Number = 0.0  # q, curvature per squared displacement, of either sign
     drive: Number = 0.0  # F, amplitude of a periodic force
     drive_frequency: Number = 0.0  # Omega, radians per step
+    modulation: Number = (
+        0.0  # mu from 0 to 1: the step size swings between h (1 - mu) and h (1 + mu)
+    )
+    modulation_frequency: Number = 0.0  # nu, radians per step
 
     def __post_init__(self):
         shape = tuple(self.curvature.shape)
@@ -55,11 +62,13 @@ class Oscillator:
         values = {field.name: self.per_mode(field.name) for field in fields(self)}
         for name, value in values.items():
             require(name, value, value == value, "finite", "NaN and infinity do not move")
-        c, h, b, start, noise, _, drive, _ = values.values()
+        c, h, b, start, noise, _, drive, _, swing, _ = values.values()
         require("curvature", c, c >= 0, "non-negative", "a ball on a hilltop rolls away")
         require("step", h, h > 0, "positive", "otherwise nothing moves")
         require("momentum", b, (b >= 0) & (b <= 1), "between 0 and 1", "above 1 it gains energy")
         require("noise", noise, noise >= 0, "non-negative", "it is a variance")
+        why = "above 1 some steps lead uphill"
+        require("modulation", swing, (swing >= 0) & (swing <= 1), "between 0 and 1", why)
         if not bool(((start != 0) | (noise > 0) | (drive != 0)).any()):
             raise ValueError("start must not be zero, got 0: nothing moves without noise or drive")
 
@@ -119,17 +128,17 @@ def experiment(model: Oscillator, steps: int, *, seed: int, members: int = 1) ->
     """
     k = _counter(model, steps)
     kicks = _kicks(model, len(k) - 1, seed, members)  # (*batch, member, steps, mode)
-    names = ("curvature", "step", "momentum", "quartic", "drive", "drive_frequency", "start")
-    c, h, b, q, F, omega, x = (
+    names = ("curvature", "step", "momentum", "quartic", "drive", "drive_frequency", "modulation")
+    c, h, b, q, F, omega, mu, nu, x = (
         model.per_mode(name)[..., None, :].expand(*kicks.shape[:-2], kicks.shape[-1])
-        for name in names
+        for name in (*names, "modulation_frequency", "start")
     )
     v, positions, anharmonic = torch.zeros_like(x), [x], bool((q != 0).any())
     for n, kick in enumerate(kicks.unbind(-2)):
         gradient = c * x - F * torch.cos(omega * n) + kick
         if anharmonic:  # spared otherwise: 0 times an overflowing cube is not 0
             gradient = gradient + q * x**3
-        v = b * v - h * gradient
+        v = b * v - h * (1 + mu * torch.cos(nu * n)) * gradient
         x = x + v
         positions.append(x)
     return Motion(k[:, 0], torch.stack(positions, dim=-2))
@@ -224,9 +233,8 @@ def winding(motion: Motion) -> Float[Tensor, "*batch mode"]:
 @door(origin="theory")
 def response(model: Oscillator) -> Complex[Tensor, "*batch mode"]:
     """Complex amplitude X of the steady answer Re X exp(i Omega k); its angle is minus the lag."""
-    tau, b, _ = _roots(model)
     h, F, omega = (model.per_mode(name) for name in ("step", "drive", "drive_frequency"))
-    return h * F / torch.complex((1 + b) * torch.cos(omega) - 2 * tau, (1 - b) * torch.sin(omega))
+    return h * F / _resistance(model, omega)
 
 
 @door(origin="theory")
@@ -238,6 +246,49 @@ def resonance(model: Oscillator) -> Float[Tensor, "*batch mode"]:
     tau, b, _ = _roots(model)
     peak = torch.where(b > 0, (1 + b) * tau / (2 * b), torch.sign(tau))
     return torch.arccos(peak.clamp(-1, 1))
+
+
+@door(origin="theory")
+def floquet(model: Oscillator, period: int) -> Float[Tensor, "*batch mode"]:
+    """Factor per step in the long run where the step size swings: the larger Floquet multiplier.
+
+    The matrix that takes (x(k), x(k-1)) through ``period`` steps has determinant b^period, so its
+    trace gives both multipliers; the factor is the larger modulus to the power 1 / period. Without
+    modulation this is ``rate``. Raises ValueError on a quartic term and unless the modulation
+    returns to itself after ``period`` steps.
+    """
+    _linear_only(model, "floquet", shaken=True)
+    period = draws.whole_number(period, "period")
+    names = ("curvature", "step", "momentum", "modulation", "modulation_frequency")
+    c, h, b, mu, nu = (model.per_mode(name) for name in names)
+    cycles = nu * period / (2 * torch.pi)
+    whole = (cycles - cycles.round()).abs() < PERIODIC
+    why = f"a cycle must end within {period} steps for a Floquet matrix to exist"
+    require("modulation_frequency", nu, whole & (period > 0), "a multiple of 2 pi / period", why)
+    now, before = torch.eye(2, dtype=c.dtype, device=c.device).expand(*c.shape, 2, 2).unbind(-2)
+    for n in range(period):  # two solutions at once: from (1, 0) and from (0, 1)
+        pull = (1 + b - h * c * (1 + mu * torch.cos(nu * n)))[..., None]
+        now, before = pull * now - b[..., None] * before, now
+    half, product = (now[..., 0] + before[..., 1]) / 2, b**period
+    D = half.square() - product
+    largest = torch.where(D < 0, product.sqrt(), half.abs() + D.clamp(min=0).sqrt())
+    return largest ** (1 / period)
+
+
+@door(origin="theory")
+def threshold(model: Oscillator) -> Float[Tensor, "*batch mode"]:
+    """Modulation of the step above which the mode swings up at half the modulation frequency.
+
+    A swing at nu / 2 feels the modulation as a force of its own frequency, of amplitude mu c / 2
+    per displacement, and lasts if its response to that is one: mu = 2 |D(nu / 2)| / (h c). The
+    swing at 3 nu / 2 is left out, which errs by a fraction of the order of mu; ``floquet`` keeps
+    it. What the model says of its own ``modulation`` is not used. Raises ValueError on a quartic
+    term and on a flat mode, which nothing shakes.
+    """
+    _linear_only(model, "threshold", shaken=True)
+    c, h, nu = (model.per_mode(name) for name in ("curvature", "step", "modulation_frequency"))
+    require("curvature", c, c > 0, "positive", "a flat mode has no spring to shake")
+    return 2 * _resistance(replace(model, modulation=0.0), nu / 2).abs() / (h * c)
 
 
 @door(origin="theory")
@@ -267,6 +318,7 @@ def stationary(model: Oscillator) -> Float[Tensor, "*batch mode"]:
 @door(origin="theory")
 def largest_step(model: Oscillator) -> Float[Tensor, "*batch"]:
     """Step size at which the stiffest mode stops converging, 2 (1 + b) / c."""
+    _constant_step(model)
     return (2 * (1 + model.per_mode("momentum")) / model.curvature).amin(-1)
 
 
@@ -278,6 +330,7 @@ def orbit(model: Oscillator) -> Float[Tensor, "*batch mode"]:
     (q > 0) has it below the edge, where it repels and bounds the basin of the minimum. 0 where
     there is none. Raises ValueError on a zero ``quartic``.
     """
+    _constant_step(model)
     c, h, b, q = (model.per_mode(name) for name in ("curvature", "step", "momentum", "quartic"))
     require("quartic", q, q != 0, "non-zero", "a linear mode has orbits at the edge alone")
     return ((2 * (1 + b) / h - c) / q).clamp(min=0).sqrt()
@@ -311,11 +364,18 @@ def _roots(model: Oscillator) -> tuple[Tensor, Tensor, Tensor]:
 
     The last is kept as a product of its two zeros: b - tau^2 itself loses all digits at merging.
     """
+    _constant_step(model)
     b = model.per_mode("momentum")
     hc = model.per_mode("step") * model.curvature
     root = b.sqrt()
     lower, upper = ((1 - b) / (1 + root)) ** 2, (1 + root) ** 2
     return (1 + b - hc) / 2, b, (hc - lower) * (upper - hc) / 4
+
+
+def _resistance(model: Oscillator, omega: Tensor) -> Tensor:
+    """Of a swing at ``omega``, h times force per amplitude: z - 2 tau + b / z, z = exp(i omega)."""
+    tau, b, _ = _roots(model)
+    return torch.complex((1 + b) * torch.cos(omega) - 2 * tau, (1 - b) * torch.sin(omega))
 
 
 def _counter(model: Oscillator, steps: int) -> Tensor:
@@ -338,6 +398,15 @@ def _kicks(model: Oscillator, steps: int, seed: int, members: int) -> Tensor:
     return s2.sqrt() * xi.reshape(shape)
 
 
-def _linear_only(model: Oscillator, what: str) -> None:
+def _linear_only(model: Oscillator, what: str, *, shaken: bool = False) -> None:
     q = model.per_mode("quartic")
     require("quartic", q, q == 0, f"0 in {what}", "it solves linear modes")
+    if not shaken:
+        _constant_step(model)
+
+
+def _constant_step(model: Oscillator) -> None:
+    mu = model.per_mode("modulation")
+    require(
+        "modulation", mu, mu == 0, "0 here", "it asks for a constant step; floquet lets it swing"
+    )

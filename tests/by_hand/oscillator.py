@@ -45,6 +45,17 @@ def average(h, c, b, noise):
     return noise * total**2
 
 
+def longest_cycle(b, mu):
+    """Bisect the length, with the threshold of every curvature from the roots' polynomial."""
+    hc = np.geomspace(1e-4, 4, 20_001)
+
+    def all_hold(length):
+        z = np.exp(1j * np.pi / length)
+        return (2 * abs(z - (1 + b - hc) + b / z) / hc).min() > mu
+
+    return stable_until(all_hold, 1.01, 400)
+
+
 def orbit_escapes(hc, b):
     """Whether the map of period two, linearised numerically at its orbit, expands."""
     a = math.sqrt(1 - 2 * (1 + b) / hc)  # q = -c
@@ -75,7 +86,7 @@ ANSWERS = {
     "peak": largest(1e8) / 1e4,
     "stale": lambda c, b: stable_until(lambda hc: late(hc, b), 0, 4) / c,
     "average": average,
-    "noise_floor": lambda h, c, b, noise: h * noise * (1 + b) / (c * (1 - b) * (2 + 2 * b - h * c)),
+    "tempo": longest_cycle,
     "sextic_shift": lambda strength: 5 / 16 * strength,
     "nesterov_rate": nesterov,
     "survival": survival,
@@ -96,9 +107,12 @@ MISTAKES = {
         lambda h, c, b, noise: noise * (h / c) ** 2,
         lambda h, c, b, noise: noise / c**2 / (1 - b) ** 2,
     ],
-    "noise_floor": [
-        lambda h, c, b, noise: h * noise / (2 * c * (1 - b)),
-        lambda h, c, b, noise: h * noise / (c * (2 - h * c)),
+    "tempo": [
+        lambda b, mu: 2 * longest_cycle(b, mu),
+        lambda b, mu: 2 * math.pi / longest_cycle(b, mu),
+        lambda b, mu: math.pi / (1 - b) / math.sqrt(4 / mu**2 - 1),
+        lambda b, mu: math.pi / 2 * mu / (1 - b),
+        lambda b, mu: longest_cycle(b, 2 * mu),
     ],
     "sextic_shift": [
         lambda strength: 5 / 8 * strength,

@@ -1,6 +1,6 @@
 """Checkers for the exercises of chapters/oscillator.md."""
 
-from math import e, sqrt
+from math import atan, e, pi, sqrt
 
 import torch
 from scipy.special import chebyt
@@ -17,6 +17,12 @@ def _largest_root(total: float, product: float) -> float:
     """Modulus of the larger root of z^2 - total z + product."""
     inside = total**2 / 4 - product
     return sqrt(product) if inside < 0 else abs(total) / 2 + sqrt(inside)
+
+
+def _quarter(momentum: float, modulation: float) -> float:
+    """A quarter of the modulation frequency below which no mode gives way."""
+    slope = sqrt(max(4 / modulation**2 - 1, 0))
+    return atan((1 - momentum) / (1 + momentum) * slope)
 
 
 peak = Exercise(
@@ -66,22 +72,27 @@ average = Exercise(
     inputs=[(0.5, 1.5, 0.5, 0.2), (1.2, 2.0, 0.8, 1.5), (0.3, 4.0, 0.1, 0.7)],
 )
 
-noise_floor = Exercise(
-    "Stationary variance as a function of step, curvature, momentum, noise",
-    lambda step, curvature, momentum, noise: stationary(
-        _one(curvature, step, momentum=momentum, noise=noise)
-    ).item(),
+tempo = Exercise(
+    "Steps in the longest cycle that can shake some mode loose, by momentum and modulation",
+    lambda momentum, modulation: pi / _quarter(momentum, modulation) / 2,
     mistakes={
-        "that is the limit of small steps: keep step * curvature beside 2 (1 + momentum).": (
-            lambda step, curvature, momentum, noise: step * noise / (2 * curvature * (1 - momentum))
+        "the swing has half the frequency of the cycle: put nu / 2 into the response.": (
+            lambda momentum, modulation: pi / _quarter(momentum, modulation)
         ),
-        "that is the noise floor of gradient descent: momentum is missing.": (
-            lambda step, curvature, momentum, noise: (
-                step * noise / (curvature * (2 - step * curvature))
-            )
+        "that is the frequency of the cycle, in radians per step: give its length.": (
+            lambda momentum, modulation: 4 * _quarter(momentum, modulation)
+        ),
+        "that is for small friction: keep sine, cosine and 1 + b.": (
+            lambda momentum, modulation: pi * modulation / (1 - momentum) / sqrt(4 - modulation**2)
+        ),
+        "that takes the mode in resonance: at the same cycle a stiffer one gives way earlier.": (
+            lambda momentum, modulation: pi * modulation / (2 * (1 - momentum))
+        ),
+        "that is the response to a force mu c x: a product of cosines brings a half.": (
+            lambda momentum, modulation: pi / _quarter(momentum, 2 * modulation) / 2
         ),
     },
-    inputs=[(0.5, 1.0, 0.5, 0.2), (1.2, 2.0, 0.8, 1.5), (0.3, 4.0, 0.1, 0.7)],
+    inputs=[(0.9, 0.8), (0.8, 0.9), (0.95, 0.5)],
 )
 
 sextic_shift = Exercise(
