@@ -50,9 +50,7 @@ class Oscillator:
     quartic: Number = 0.0  # q, curvature per squared displacement, of either sign
     drive: Number = 0.0  # F, amplitude of a periodic force
     drive_frequency: Number = 0.0  # Omega, radians per step
-    modulation: Number = (
-        0.0  # mu from 0 to 1: the step size swings between h (1 - mu) and h (1 + mu)
-    )
+    modulation: Number = 0.0  # mu: the step size swings between h (1 - mu) and h (1 + mu)
     modulation_frequency: Number = 0.0  # nu, radians per step
 
     def __post_init__(self):
