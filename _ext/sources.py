@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
+from threading import Lock
 
 from IPython.core.inputtransformer2 import TransformerManager
 
@@ -114,9 +115,13 @@ def _plain(cell: str) -> str:
     return TransformerManager().transform_cell(cell)
 
 
+_PARSER = Lock()  # two threads that parse at once can make Python 3.11 raise SystemError
+
+
 @cache
 def _parsed(source: str) -> ast.Module:
     try:
-        return ast.parse(source)
+        with _PARSER:
+            return ast.parse(source)
     except SyntaxError:  # whoever executes it will see the message
         return ast.Module([], [])
