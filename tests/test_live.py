@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import RK45
+from scipy.special import ndtr
 
 from _ext import book
 from tests.test_slider import Reader, corners
@@ -111,6 +112,22 @@ def solved(tab, code, solver, setting, x):
     return [np.array(part, float) for part in tab.evaluate(script, [setting, x])]
 
 
+def test_the_peak_of_double_descent_is_as_high_as_the_ridge_lets_it(tab):
+    """With as many samples n as modes and a ridge d next to 0, kappa^2 S = d, where S is the sum of
+    1 / eigenvalue: noise alone gives an error n / (2 kappa S), of which kappa S / (2 n) shows."""
+    solver, ridge = "kernel_regression.learningCurves", 1e-20
+    setting = {"eigenvalue": [1.0, 1e-2], "degeneracy": [4, 16], "target": [0.0, 0.0]}
+    found = solved(tab, _code(solver), solver, setting | {"ridge": ridge, "noise": 1.0}, [20])
+    root = np.sqrt(ridge * (4 / 1.0 + 16 / 1e-2))  # kappa S
+    np.testing.assert_allclose(np.ravel(found), [20 / (2 * root), root / (2 * 20)], rtol=1e-8)
+
+
+def test_the_share_of_kicks_that_move_a_block_is_right_far_out_too(tab):
+    code, z = _code("spring_block.separations"), np.linspace(-30, 8, 305)
+    found = tab.evaluate(f"(z) => {{ {code}; return z.map(normalShare); }}", z.tolist())
+    np.testing.assert_allclose(found, ndtr(z), rtol=1e-10)
+
+
 INTEGRATE = (PACKAGE / "numerics" / "integrate.js").read_text()
 
 
@@ -168,8 +185,8 @@ def test_steps_are_as_long_as_the_tolerance_lets_them(tab):
 
     for atol in (1e-7, 1e-10):
         assert looks([50.0], atol) == pytest.approx(expected(atol), rel=0.03)
-    often = looks([0.5 * k for k in range(1, 101)], 1e-7)
-    assert often < looks([50.0], 1e-7) + 100 * 6 + 12
+    pairs = [0.5 * k + late for k in range(1, 101) for late in (0.0, 1e-6)]
+    assert looks(pairs, 1e-7) < looks([50.0], 1e-7) + 6 * len(pairs)
 
 
 # What it draws and says
