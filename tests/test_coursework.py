@@ -272,6 +272,17 @@ def test_every_number_depends_on_the_key(stem):
         assert len({numbers[name] for numbers in drawn}) > 3, f"{name} is easily guessed"
 
 
+@pytest.mark.parametrize(
+    ("argv", "key"), [([KEY], KEY), ([], make_coursework.PUBLIC), ([""], make_coursework.PUBLIC)]
+)
+def test_the_command_hands_on_its_key(argv, key, monkeypatch, capsys):
+    written = []
+    monkeypatch.setattr(make_coursework, "write", lambda *given: written.append(given))
+    make_coursework.main(argv)
+    assert written == [(stem, make_coursework.OUTPUT / stem, key) for stem in STEMS]
+    assert ("public" in capsys.readouterr().out) == (key == make_coursework.PUBLIC)
+
+
 def test_a_number_that_the_head_does_not_list_is_refused(stem, tmp_path, monkeypatch):
     text = (make_coursework.SOURCES / f"{stem}.md").read_text("utf8")
     (tmp_path / f"{stem}.md").write_text(text + "\n{{no_such_number}}\n", "utf8")
@@ -587,6 +598,24 @@ def test_nothing_secret_reaches_the_students(stem, source, home):
     for cell in by_hand(student):
         assert cell.source == "YOUR ANSWER HERE"
     assert [path.name for path in (home[0] / stem / "student").iterdir()] == [f"{stem}.ipynb"]
+
+
+@ONE
+def test_the_files_hold_the_numbers_of_the_key(stem, source, home):
+    def shared(notebook):
+        """What stands in all files as it is in the source."""
+        tests = filter(grader.is_test, notebook.cells)
+        solved = {id(cell) for cell in [*tests, *filter(grader.is_answer, notebook.cells)]}
+        cells = [cell for cell in notebook.cells if id(cell) not in solved]
+        return {cell.source for cell in cells if not REGION.search(cell.source)}
+
+    assert shared(source) != shared(make_coursework.convert(stem))
+    for kind in ("student", "solution"):
+        written = nbformat.read(home[0] / stem / kind / f"{stem}.ipynb", 4)
+        assert shared(source) <= {cell.source for cell in written.cells}
+    for name in blank(source):
+        right = REGION.search(solution(source, name))["text"]
+        assert right in solution(written, name)  # the last that was read: the solved one
 
 
 @ONE
