@@ -130,6 +130,12 @@ def test_one_rate_per_tensor():
         tangent_kernel(NETWORK, start(), INPUTS, rates=[1.0, 1.0])
 
 
+def test_one_layer_has_the_kernel_of_its_inputs_for_each_output():
+    seen = tangent_kernel(Perceptron(), [normal(2, "one", MEMBERS, (2, 4))], INPUTS, OTHERS)
+    expected = (INPUTS @ OTHERS.T)[..., None, None] * torch.eye(2, dtype=torch.float64)
+    torch.testing.assert_close(seen, expected.expand(MEMBERS, 5, 3, 2, 2))
+
+
 def test_rates_are_numbers():
     """Without the type check of these tests, which looks at one entry of a list, whichever."""
     plain = unwrap(tangent_kernel)
