@@ -390,6 +390,17 @@ def test_an_attack_scores_nothing(attack, source, grade):
 
 
 @ONE
+def test_nothing_but_answers_is_taken_from_a_submission(source, grade):
+    """Whoever edits the given cells and the tests is judged by those that were given out."""
+    submitted = answered(source, **blank(source))
+    for cell in submitted.cells:
+        if cell.cell_type == "code" and not grader.is_answer(cell):
+            cell.source = "def agree(*a, **k): pass\n"
+    points, _ = grade(submitted)
+    assert points == dict.fromkeys(most(source), 0)
+
+
+@ONE
 @pytest.mark.parametrize(
     "attempt",
     [
@@ -593,6 +604,7 @@ def test_nothing_secret_reaches_the_students(stem, source, home):
     for cell in student.cells:
         if grader.is_answer(cell):
             (defined,) = ast.parse(cell.source).body
+            assert isinstance(defined, ast.FunctionDef), cell.source
             assert defined.name == grader.name(cell) and ast.get_docstring(defined)
             assert ast.unparse(defined.body[1:]) == "raise NotImplementedError()"
     for cell in by_hand(student):
