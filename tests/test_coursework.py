@@ -392,10 +392,13 @@ def test_an_attack_scores_nothing(attack, source, grade):
 @ONE
 def test_nothing_but_answers_is_taken_from_a_submission(source, grade):
     """Whoever edits the given cells and the tests is judged by those that were given out."""
-    submitted = answered(source, **blank(source))
+    zeros = {name: f"def {name}(*a, **k): return torch.zeros(())" for name in blank(source)}
+    submitted = answered(source, **zeros)
     for cell in submitted.cells:
-        if cell.cell_type == "code" and not grader.is_answer(cell):
-            cell.source = "def agree(*a, **k): pass\n"
+        if grader.is_test(cell):
+            cell.source = "pass"
+        elif cell.cell_type == "code" and not grader.is_answer(cell):
+            cell.source += "\ndef agree(*a, **k): pass\n"
     points, _ = grade(submitted)
     assert points == dict.fromkeys(most(source), 0)
 
