@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from toymodels.numerics.clock import first_passage, ticks
+from toymodels.numerics.clock import check_time, first_passage, ticks
 from toymodels.numerics.quantity import per_entry, per_problem, require
 
 DOUBLE = torch.float64
@@ -40,6 +40,11 @@ def test_a_clock_refuses(time, step, sentence):
         ticks(time, step)
 
 
+def test_an_empty_time_axis_is_refused_where_no_door_has_looked():
+    with pytest.raises(ValueError, match=r"time must be one axis with entries, got shape \(0,\)"):
+        check_time(torch.empty(0, dtype=DOUBLE))
+
+
 def test_first_passage_by_hand():
     time = row(0.0, 1.0, 3.0, 4.0)
     path = torch.stack([row(0, 1, 5, 2), row(0, 0, 0, 0), row(3, 0, 4, 9), row(0, 2, 1, 9)])
@@ -58,9 +63,11 @@ def test_a_quantity_is_one_for_all_or_one_per_problem_or_one_per_entry():
     twice = torch.zeros(5, 2, 3, dtype=DOUBLE)
     assert per_entry("x", torch.arange(5.0), twice, axes=2)[3].tolist() == [[3.0] * 3] * 2
     assert per_problem("x", row(1, 2), (5, 2), like).shape == (5, 2)
-    for bad in (row(1, 2, 3, 4), torch.ones(3, 3)):
-        with pytest.raises(ValueError, match="x must be a number or have shape .*got"):
+    for bad, got in ((row(1, 2, 3, 4), r"\(4,\)"), (torch.ones(3, 3), r"\(3, 3\)")):
+        with pytest.raises(ValueError, match=rf"x must .* shape \(2,\) or \(2, 3\), got {got}"):
             per_entry("x", bad, like)
+    with pytest.raises(ValueError, match=r"shape \(5,\) or \(5, 2, 3\), got \(4,\)"):
+        per_entry("x", row(1, 2, 3, 4), twice, axes=2)
     with pytest.raises(ValueError, match=r"x must be a number or have shape \(2,\), got \(3,\)"):
         per_problem("x", row(1, 2, 3), (2,), like)
 

@@ -1,5 +1,6 @@
 """Each assignment: what answers, mistakes and attacks score, and the way from files to grades."""
 
+import ast
 import csv
 import html
 import json
@@ -48,6 +49,36 @@ MISTAKES = {
         (5, "late", "waiting - 2 * rising", "waiting"),
         (6, "growing", "tilt = ({rate_b} / {rate_a}) ** 0.25", "tilt = 1.0"),
         (7, "forgetting", "(1 + jitter)", "1"),
+    ],
+}
+# What is off by about three times what its check allows: test, answer, what it returns in place of
+# the right `x`, called with the arguments `a`, and the check that says so. One for each check that
+# has a tolerance or is hidden.
+NEAR = {
+    "deep_linear": [
+        ("task1-conserved", "conserved", "x + 1e-5 * a[0]", "conserved along"),
+        ("task1-value", "conserved", "x * (1 + 3e-6)", "its value"),
+        ("task1-growth", "growth", "x * (1 + 3e-6)", "the law"),
+        ("task2-start", "descend", "x * (1 + 3e-6)", "the record begins"),
+        ("task2-flow", "descend", "x * 1.03", "small steps"),
+        ("task2-any", "descend", "x * (1 + 3e-6)", "large steps"),
+        ("task3-kept", "kept", "x * (1 + 3e-6) if a[1] else x", "one step"),
+        ("task3-total", "remembered", "x**1.06", "the exponent"),
+        ("task4-easy", "wait", "x * (1 + 3e-4)", "one layer"),
+        ("task4-tiny", "wait", "x * (1 + 3e-8)", "a tiny start"),
+        ("task4-batch", "wait", "x * (1 + 3e-6)", "depth"),
+        ("task5-logarithm", "late", "x * (1 + 3e-4)", "delay for each"),
+        ("task5-formula", "late", "x * 1.15", "the delay"),
+        ("task5-formula", "late", "x * 1.003", "other strengths"),
+        ("task6-difference", "growing", "[p * (1 + 3e-6) for p in x]", "P[+] - P-"),
+        ("task6-growing", "growing", "[p * (1 + 3e-6) for p in x]", "its value"),
+        ("task6-rough", "predict", "x * 1.12", "measured over"),
+        ("task6-predict", "predict", "x * 1.006", "your times"),
+        ("task7-noisy", "noisy", "[p * (1 + 3e-6) for p in x] if a[4].any() else x", "with noise"),
+        ("task7-tiny-steps", "forgetting", "x * 1.006", "tiny steps"),
+        ("task7-any-step", "forgetting", "x * 1.003", "finite steps"),
+        ("task7-measure", "measure", "(x[0] + 8 * x[1], x[1])", "measurement and"),
+        ("task7-measure", "measure", "(x[0], 0.06 * x[0])", "take more"),
     ],
 }
 STEMS = make_coursework.stems()
@@ -171,6 +202,28 @@ def test_a_typical_mistake_scores_what_the_rubric_says(stem, text, source, grade
     assert by_task(points) == rubric(text)[1]
 
 
+def test_what_is_off_by_a_little_more_than_allowed_fails(stem, source, grade):
+    """In a few submissions: each holds the next of the near misses of every answer."""
+    waiting = NEAR[stem]
+    while waiting:
+        tried = {miss[1]: miss for miss in reversed(waiting)}
+        cells = {
+            name: f"{solution(source, name)}\nright_ = {name}\n\ndef {name}(*a, **k):\n"
+            f"    x = right_(*a, **k)\n    return {returned}\n"
+            for name, (_, _, returned, _) in tried.items()
+        }
+        _, failed = grade(answered(source, **cells))
+        for test, _, returned, says in tried.values():
+            assert re.match(says, failed.get(test, "nothing")), f"{test}, {returned}: {failed}"
+        waiting = [miss for miss in waiting if miss not in tried.values()]
+
+
+def test_every_hidden_check_has_its_near_miss(stem, source):
+    missed = {test for test, *_ in NEAR[stem]}
+    hidden = {grader.name(c) for c in source.cells if "BEGIN HIDDEN TESTS" in c.source}
+    assert hidden and hidden <= missed <= most(source).keys()
+
+
 def test_every_task_has_its_typical_mistake(stem, text):
     points, mistaken = rubric(text)
     assert 4 <= len(points) <= 8
@@ -187,6 +240,22 @@ def test_headings_rubric_and_tests_give_the_same_points(text, source):
     assert f"{tests} in all" in text and f"out of {total}" in text
 
 
+def test_the_table_of_points_has_those_of_the_tests_in_their_order(text, source):
+    worth = {}
+    for cell in source.cells:
+        if cell.metadata.get("nbgrader", {}).get("points"):
+            test = grader.name(cell)
+            task = re.match(r"task(\d+)-", test)
+            task = int(task[1]) if task else max(worth)  # a text belongs to the task it stands in
+            worth.setdefault(task, []).append(cell.metadata.nbgrader.points)
+    rows = re.findall(r"^\| (\d+) [^|]+\| \d+ \| ([^|]+)\|$", text, re.M)
+    said = {
+        int(task): [int(n) for n in re.findall(r"\b\d+\b", re.sub(r"\$.*?\$", "", what))]
+        for task, what in rows
+    }
+    assert said == worth
+
+
 def test_what_is_graded_by_hand_has_a_rubric_for_its_points(source):
     """It stands in the cell before: in its own, nbgrader takes every answer for a written one."""
     for cell in by_hand(source):
@@ -201,6 +270,17 @@ def test_every_number_depends_on_the_key(stem):
     assert drawn[0] == make_coursework.numbers(stem, "key 0")
     for name in drawn[0]:
         assert len({numbers[name] for numbers in drawn}) > 3, f"{name} is easily guessed"
+
+
+@pytest.mark.parametrize(
+    ("argv", "key"), [([KEY], KEY), ([], make_coursework.PUBLIC), ([""], make_coursework.PUBLIC)]
+)
+def test_the_command_hands_on_its_key(argv, key, monkeypatch, capsys):
+    written = []
+    monkeypatch.setattr(make_coursework, "write", lambda *given: written.append(given))
+    make_coursework.main(argv)
+    assert written == [(stem, make_coursework.OUTPUT / stem, key) for stem in STEMS]
+    assert ("public" in capsys.readouterr().out) == (key == make_coursework.PUBLIC)
 
 
 def test_a_number_that_the_head_does_not_list_is_refused(stem, tmp_path, monkeypatch):
@@ -307,6 +387,20 @@ def test_an_attack_scores_nothing(attack, source, grade):
     names = blank(source)
     points, _ = grade(answered(source, **{name: attack.replace("{name}", name) for name in names}))
     assert not any(points.values())
+
+
+@ONE
+def test_nothing_but_answers_is_taken_from_a_submission(source, grade):
+    """Whoever edits the given cells and the tests is judged by those that were given out."""
+    zeros = {name: f"def {name}(*a, **k): return torch.zeros(())" for name in blank(source)}
+    submitted = answered(source, **zeros)
+    for cell in submitted.cells:
+        if grader.is_test(cell):
+            cell.source = "pass"
+        elif cell.cell_type == "code" and not grader.is_answer(cell):
+            cell.source += "\ndef agree(*a, **k): pass\n"
+    points, _ = grade(submitted)
+    assert points == dict.fromkeys(most(source), 0)
 
 
 @ONE
@@ -507,9 +601,36 @@ def test_nothing_secret_reaches_the_students(stem, source, home):
         lines = {line.strip() for cell in notebook.cells for line in cell.source.splitlines()}
         for kind in hidden:
             assert secrets(source, kind) and not secrets(source, kind) & lines
-    for word in ("BEGIN", "END", "HIDDEN", "MARK SCHEME", "reference.", KEY):
+    words = ("BEGIN", "END", "HIDDEN", "MARK SCHEME", "reference.", KEY)
+    for word in (*words, "For the instructor", "By hand."):
         assert word not in str(student)
+    for cell in student.cells:
+        if grader.is_answer(cell):
+            (defined,) = ast.parse(cell.source).body
+            assert isinstance(defined, ast.FunctionDef), cell.source
+            assert defined.name == grader.name(cell) and ast.get_docstring(defined)
+            assert ast.unparse(defined.body[1:]) == "raise NotImplementedError()"
+    for cell in by_hand(student):
+        assert cell.source == "YOUR ANSWER HERE"
     assert [path.name for path in (home[0] / stem / "student").iterdir()] == [f"{stem}.ipynb"]
+
+
+@ONE
+def test_the_files_hold_the_numbers_of_the_key(stem, source, home):
+    def shared(notebook):
+        """What stands in all files as it is in the source."""
+        tests = filter(grader.is_test, notebook.cells)
+        solved = {id(cell) for cell in [*tests, *filter(grader.is_answer, notebook.cells)]}
+        cells = [cell for cell in notebook.cells if id(cell) not in solved]
+        return {cell.source for cell in cells if not REGION.search(cell.source)}
+
+    assert shared(source) != shared(make_coursework.convert(stem))
+    for kind in ("student", "solution"):
+        written = nbformat.read(home[0] / stem / kind / f"{stem}.ipynb", 4)
+        assert shared(source) <= {cell.source for cell in written.cells}
+    for name in blank(source):
+        right = REGION.search(solution(source, name))["text"]
+        assert right in solution(written, name)  # the last that was read: the solved one
 
 
 @ONE

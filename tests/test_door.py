@@ -193,6 +193,15 @@ def test_a_device_is_named_and_a_range_is_a_list():
         there([1.0], "word")
 
 
+def test_what_declares_no_type_or_takes_any_number_of_arguments_is_handed_on():
+    @door
+    def free(x, *rest: int, named="word", **more: float):
+        return x, rest, named, more
+
+    thing = object()
+    assert free(thing, "a", named=thing, other="b") == (thing, ("a",), thing, {"other": "b"})
+
+
 def test_inside_the_package_nothing_is_looked_at():
     @door
     def inner(x: Float[Tensor, " a"]):

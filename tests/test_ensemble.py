@@ -95,6 +95,16 @@ def test_linear_networks_follow_torch():
     torch.testing.assert_close(seen[1], expected, atol=1e-10, rtol=0)
 
 
+def test_one_layer_forgets_its_start_mode_by_mode():
+    """W(n) - W* = (W(0) - W*)(1 - step C)^n, with C the covariance of the inputs."""
+    first = normal(4, "one", MEMBERS, (2, 4))
+    options = {"rule": GradientDescent(0.3), "record": RECORD, "observe": ALL, "chunk": 2}
+    seen = train([first], SAMPLES, **options).observed["weights"][:, -1].reshape(MEMBERS, 2, 4)
+    best = torch.linalg.lstsq(INPUTS, LABELS).solution.T
+    fade = torch.eye(4, dtype=torch.float64) - 0.3 * INPUTS.T @ INPUTS / 7
+    torch.testing.assert_close(seen, best + (first - best) @ fade.matrix_power(STEPS))
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_mini_batches_are_drawn_for_each_member_with_replacement(shared):
     stream = Stream(8, MEMBERS)

@@ -80,6 +80,7 @@ def test_slope_of_a_line_weighs_by_errors():
     [
         (lambda: mean(torch.ones(3, 1), axis=1), "samples must have at least 2 members"),
         (lambda: mean(torch.ones(3, 4), axis=1), "error must be positive, got 0"),
+        (lambda: mean(torch.tensor([[1.0, 2.0], [1.0, 1.0]]), axis=1), "error must be positive"),
         (lambda: one(1.0, float("nan")), "error must be positive"),
         (lambda: one(1.0, -1.0), "error must be positive, got -1"),
         (lambda: one(-1.0, 1.0).log(), "value must be positive, got -1"),

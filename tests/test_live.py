@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import RK45
+from scipy.special import ndtr
 
 from _ext import book
 from tests.test_slider import Reader, corners
@@ -110,17 +112,81 @@ def solved(tab, code, solver, setting, x):
     return [np.array(part, float) for part in tab.evaluate(script, [setting, x])]
 
 
+def test_the_peak_of_double_descent_is_as_high_as_the_ridge_lets_it(tab):
+    """With as many samples n as modes and a ridge d next to 0, kappa^2 S = d, where S is the sum of
+    1 / eigenvalue: noise alone gives an error n / (2 kappa S), of which kappa S / (2 n) shows."""
+    solver, ridge = "kernel_regression.learningCurves", 1e-20
+    setting = {"eigenvalue": [1.0, 1e-2], "degeneracy": [4, 16], "target": [0.0, 0.0]}
+    found = solved(tab, _code(solver), solver, setting | {"ridge": ridge, "noise": 1.0}, [20])
+    root = np.sqrt(ridge * (4 / 1.0 + 16 / 1e-2))  # kappa S
+    np.testing.assert_allclose(np.ravel(found), [20 / (2 * root), root / (2 * 20)], rtol=1e-8)
+
+
+def test_the_share_of_kicks_that_move_a_block_is_right_far_out_too(tab):
+    code, z = _code("spring_block.separations"), np.linspace(-30, 8, 305)
+    found = tab.evaluate(f"(z) => {{ {code}; return z.map(normalShare); }}", z.tolist())
+    np.testing.assert_allclose(found, ndtr(z), rtol=1e-10)
+
+
+INTEGRATE = (PACKAGE / "numerics" / "integrate.js").read_text()
+
+
 def test_integrates_a_stiff_and_a_turning_system(tab):
     """y' = -50 (y - cos t) and a circle, both known."""
-    code = (PACKAGE / "numerics" / "integrate.js").read_text()
     rate = "(t, [y, a, b]) => [-50 * (y - Math.cos(t)), -b, a]"
     times = [0.0, 0.1, 1.0, 1.0, 7.0]
     found = np.array(
-        tab.evaluate(f"() => {{ {code}; return integrate({rate}, [0, 1, 0], {times}); }}")
+        tab.evaluate(f"() => {{ {INTEGRATE}; return integrate({rate}, [0, 1, 0], {times}); }}")
     )
     t = np.array(times)
     y = (2500 * (np.cos(t) - np.exp(-50 * t)) + 50 * np.sin(t)) / 2501
     np.testing.assert_allclose(found, np.array([y, np.cos(t), np.sin(t)]).T, atol=2e-8)
+
+
+def test_one_step_and_its_error_are_those_of_dormand_and_prince(tab):
+    """By the table of SciPy's RK45, on a pendulum that is pushed."""
+    rate = "(t, [x, v]) => [v, Math.cos(2 * t) - Math.sin(x)]"
+    step = "attempt(rate, 0.7, [1, 2], rate(0.7, [1, 2]), 0.3)"
+    found = tab.evaluate(f"() => {{ {INTEGRATE}; const rate = {rate}; return {step}; }}")
+
+    def slope(t, state):
+        return np.array([state[1], np.cos(2 * t) - np.sin(state[0])])
+
+    start, slopes = np.array([1.0, 2.0]), []
+    for place, weights in zip(RK45.C, RK45.A, strict=True):
+        at = start + 0.3 * sum(w * k for w, k in zip(weights, slopes, strict=False))
+        slopes.append(slope(0.7 + 0.3 * place, at))
+    end = start + 0.3 * RK45.B @ slopes
+    slopes.append(slope(1.0, end))
+    np.testing.assert_allclose(found["y"], end, rtol=1e-14)
+    np.testing.assert_allclose(found["slope"], slopes[-1], rtol=1e-14)
+    np.testing.assert_allclose(np.abs(found["error"]), np.abs(0.3 * RK45.E @ slopes), rtol=1e-9)
+    assert np.abs(found["error"]).min() > 1e-8
+
+
+def test_steps_are_as_long_as_the_tolerance_lets_them(tab):
+    """On a circle all have one length, none is refused, and a record costs one step more."""
+
+    def looks(times, atol):
+        rate = "(t, [a, b]) => { looks += 1; return [-b, a]; }"
+        run = f"integrate({rate}, [1, 0], {times}, {{ rtol: 0, atol: {atol} }}); return looks;"
+        return tab.evaluate(f"() => {{ {INTEGRATE}; let looks = 0; {run} }}")
+
+    def expected(atol):
+        """The length h is 0.9 of one whose error, for y' = iy, is as large as allowed."""
+        h = 0.1
+        for _ in range(50):
+            slopes = []
+            for weights in (*RK45.A, RK45.B):
+                inside = zip(weights, slopes, strict=False)
+                slopes.append(1j * (1 + h * sum(w * k for w, k in inside)))
+            h *= 0.9 * (abs(h * RK45.E @ slopes) / np.sqrt(2) / atol) ** -0.2
+        return 6 * 50 / h
+
+    for atol in (1e-7, 1e-10):
+        assert looks([50.0], atol) == pytest.approx(expected(atol), rel=0.03)
+    pairs = [0.5 * k + late for k in range(1, 101) for late in (0.0, 1e-6)]
+    assert looks(pairs, 1e-7) < looks([50.0], 1e-7) + 6 * len(pairs)
 
 
 # What it draws and says

@@ -157,6 +157,20 @@ def test_independence_of_a_linear_network_needs_no_sampling():
     close(first, KERNEL + kick @ kick.mT * 1.0, 1e-7)
 
 
+@pytest.mark.parametrize("hidden_layers", [2, 3])
+def test_without_responses_a_linear_network_reads_the_same_backwards(hidden_layers):
+    """Of one input of unit size: then nothing tells the way forward from the way back."""
+    found = independent(MeanField(ONE, Y, 1.5, hidden_layers), 10, step=0.1, seed=0, neurons=100)
+    close(found.gradient, found.feature.flip(0), 1e-6)
+    first, second = found.feature[0], found.feature[1]
+    assert (first[-1, -1] - 1) > 0.1 and (first - second).abs().max() > 0.1
+
+
+def test_neurons_are_enough_for_two_hundred_steps_unless_fewer_are_asked_for():
+    path = independent(MeanField(ONE, Y, 0.5), 220, step=0.02, seed=0).prediction
+    assert (path.diff(dim=0) * Y > 0).all() and (path[-1] - Y).abs() < 0.05
+
+
 def test_one_hidden_layer_has_no_responses():
     """Then independence is exact but for the step, and the neurons are another road."""
     model = MeanField(KERNEL, LABEL, 1.5, 1, torch.tanh)

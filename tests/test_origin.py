@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,6 +54,16 @@ X = torch.linspace(0, 1, 6, dtype=torch.float64).reshape(2, 3)
 def test_nothing_is_marked_unless_asked(monkeypatch):
     monkeypatch.setattr(origin, "_following", False)
     assert type(theory(X).strength) is Tensor and origin.of(theory(X)) == frozenset()
+
+
+def test_marks_begin_with_follow_and_not_before(monkeypatch):
+    """``follow`` holds for a whole process: this one keeps what it had, another starts anew."""
+    asked = "from toymodels.numerics import origin; print(origin.following())"
+    assert subprocess.check_output([sys.executable, "-c", asked], text=True) == "False\n"
+    monkeypatch.setattr(origin, "_following", False)
+    assert not origin.following()
+    origin.follow()
+    assert origin.following() and origin.of(theory(X).strength) == THEORY
 
 
 def test_all_that_is_computed_remembers(following):

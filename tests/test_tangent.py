@@ -1,6 +1,7 @@
 """Empirical kernels against Jacobians of single networks and against infinite width."""
 
 from functools import partial
+from inspect import unwrap
 
 import pytest
 import torch
@@ -127,3 +128,17 @@ def test_a_wide_linear_network_has_as_many_input_kernels_as_layers():
 def test_one_rate_per_tensor():
     with pytest.raises(ValueError, match="rates must be 3, one per weight tensor, got 2"):
         tangent_kernel(NETWORK, start(), INPUTS, rates=[1.0, 1.0])
+
+
+def test_one_layer_has_the_kernel_of_its_inputs_for_each_output():
+    seen = tangent_kernel(Perceptron(), [normal(2, "one", MEMBERS, (2, 4))], INPUTS, OTHERS)
+    expected = (INPUTS @ OTHERS.T)[..., None, None] * torch.eye(2, dtype=torch.float64)
+    torch.testing.assert_close(seen, expected.expand(MEMBERS, 5, 3, 2, 2))
+
+
+def test_rates_are_numbers():
+    """Without the type check of these tests, which looks at one entry of a list, whichever."""
+    plain = unwrap(tangent_kernel)
+    with pytest.raises(ValueError, match="rates must be numbers, got"):
+        plain(NETWORK, start(), INPUTS, rates=[1.0, EACH, 1.0])
+    assert plain(NETWORK, start(), INPUTS, rates=[1, 1.0, 1]).shape == (MEMBERS, 5, 5, 2, 2)

@@ -183,8 +183,8 @@ def write(stem: str, folder: Path, key: str = PUBLIC) -> None:
     shutil.rmtree(root / "solution")
 
 
-if __name__ == "__main__":
-    given = sys.argv[1] if len(sys.argv) > 1 else ""
+def main(argv: list[str]) -> None:
+    given = argv[0] if argv else ""
     if not given:
         print("No KEY: the numbers are those of self-study, and their solutions are public")
     for stem in stems():
@@ -193,3 +193,7 @@ if __name__ == "__main__":
         except ValueError as error:  # the assignment or its folder, and the message says what
             sys.exit(str(error))
         print(f"{stem}: written to {(OUTPUT / stem).relative_to(book.ROOT)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
