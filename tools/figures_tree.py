@@ -64,7 +64,8 @@ def race() -> Iterator[tuple[Point, partial]]:
 def climbs(branches: int, n: int) -> Fields:
     """Moments at which the whole path and the first false child are open, one of each per set.
     Nothing hangs on false children, for they have lost or won before it matters, but their edges
-    start as if something did. A coefficient above 0.1 is open."""
+    start as if something did. A coefficient above 0.01 is open: what noise holds up is not much
+    larger."""
     parent = tuple(above for above in (-1, *((k - 1) * branches for k in range(1, 4)))
                    for _ in range(branches))  # fmt: skip
     target = torch.zeros(4 * branches)
@@ -75,7 +76,7 @@ def climbs(branches: int, n: int) -> Fields:
         Tree(parent, target, readout, edge.to(target)), torch.arange(0, 561, 4), seed=SEED,
         samples=n, members=RACES, noise=0.3, step=0.4, rule=GradientFlow,
     )  # fmt: skip
-    is_open = seen.coefficient.abs() > 0.1
+    is_open = seen.coefficient.abs() > 0.01
     when = torch.where(is_open.any(1), seen.time[is_open.int().argmax(1)], torch.inf)
     path = when[:, ::branches].amax(-1)
     when[:, ::branches] = torch.inf
