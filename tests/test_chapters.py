@@ -44,7 +44,6 @@ WIDTH = 76  # characters, more are cut off on a desktop
 # raised, a chapter never comes back, and the list goes when it is empty.
 UNCONVERTED = {
     "spring_block": Visible(121, 18, 16),
-    "tree": Visible(265, 32, 67),
     "tower": Visible(268, 35, 56),
 }
 

@@ -35,7 +35,7 @@ RACES, BRANCHES, TRACKS, TINY = 600, [2, 3, 6], [20, 30, 60, 120, 240], 1e-30
 FORESTS, TREES, ALIVE, DECAY, NOISE = 64, 80, 10, 0.1, 0.5
 FOREST_SIZES = [60, 80, 100, 120, 160, 240]
 CONTESTS = 48
-CONTEST_SIZES = {120: [15, 20, 30, 40, 60, 80, 160, 320], 1554: [15, 20, 30, 40, 60, 80]}
+CONTEST_SIZES = {120: [10, 15, 20, 30, 40, 60, 80, 160, 320], 1554: [15, 20, 30, 40, 60, 80]}
 
 
 def learning() -> Iterator[tuple[Point, partial]]:
