@@ -40,11 +40,6 @@ class Visible:
 
 AIM = Visible(lines=120, longest=20, wide=0)
 WIDTH = 76  # characters, more are cut off on a desktop
-# Chapters that are not converted yet, as they stood on 26 November 2026. A number here is never
-# raised, a chapter never comes back, and the list goes when it is empty.
-UNCONVERTED = {
-    "tree": Visible(265, 32, 67),
-}
 
 
 def text(stem: str) -> str:
@@ -67,28 +62,19 @@ def measure(code: list[NotebookNode]) -> Visible:
     return Visible(sum(map(len, visible)), max(map(len, visible), default=0), wide)
 
 
-converted = pytest.mark.parametrize("stem", [stem for stem in STEMS if stem not in UNCONVERTED])
-
-
 @pytest.mark.parametrize("stem", STEMS)
 def test_drawing_and_bookkeeping_do_not_hide_the_physics(stem):
     found = measure(cells(stem))
-    assert not found.exceeds(UNCONVERTED.get(stem, AIM)), found
+    assert not found.exceeds(AIM), found
 
 
-@pytest.mark.parametrize("stem", UNCONVERTED)
-def test_a_converted_chapter_leaves_the_list(stem):
-    assert stem in STEMS
-    assert UNCONVERTED[stem].exceeds(AIM) and measure(cells(stem)).exceeds(AIM)
-
-
-@converted
+@pytest.mark.parametrize("stem", STEMS)
 def test_one_check_is_visible_as_an_example(stem):
     examples = [lines for lines in shown(cells(stem)) if CHECK.search("\n".join(lines))]
     assert len(examples) == 1
 
 
-@converted
+@pytest.mark.parametrize("stem", STEMS)
 def test_a_cell_that_draws_runs_no_experiment(stem):
     drawing = [cell.source for cell in cells(stem) if cell.metadata.get("mystnb", {}).get("figure")]
     assert not [source for source in drawing if re.search(r"\bexperiment\(", source)]
@@ -103,16 +89,13 @@ def headings(chapter: str) -> list[str]:
 def test_the_parts_of_a_chapter_come_in_order(stem):
     chapter = text(stem)
     found = [part for line in headings(chapter) for part in PARTS if line.startswith(part)]
-    if stem in UNCONVERTED:  # its departures may stand before the exercises
-        assert set(found) == set(PARTS)
-    else:
-        assert found == [*PARTS]
+    assert found == [*PARTS]
     assert "{chapter-card}" in chapter
     assert re.search(r"^(slider|live)\(", chapter, re.M) and "departs(" in chapter
     assert re.search(r"^1\. ", chapter.split("## Departures")[1], re.M)
 
 
-@converted
+@pytest.mark.parametrize("stem", STEMS)
 def test_headings_speak_of_the_physics(stem):
     bare = [part for part, speaks in PARTS.items() if speaks and part in headings(text(stem))]
     assert not bare, "say what the part is about, as in: What breaks: narrow networks forget"
@@ -131,11 +114,7 @@ def predictions(chapter: str) -> list[str]:
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_predictions_are_asked_for_and_taken_up(stem):
-    wrong = predictions(text(stem))
-    if stem in UNCONVERTED:
-        assert "the reader is never asked for a prediction" not in wrong
-    else:
-        assert not wrong
+    assert not predictions(text(stem))
 
 
 def test_a_prediction_that_is_not_taken_up_is_seen():

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from tools import figures_tree
 from toymodels.networks.rules import GradientFlow
 from toymodels.numerics import draws
 from toymodels.tree import Tree, balanced, chain, experiment, regular
@@ -262,6 +263,26 @@ def test_settings_put_one_path_into_a_tree():
 def test_what_has_no_answer_is_refused(call, what):
     with pytest.raises(ValueError, match=what):
         call()
+
+
+def test_a_few_draws_do_not_run_away():
+    """The mean is theirs if steps are too long: five of a thousand draws made a fifth of it."""
+    setting, time = SETTINGS["three branches"], torch.tensor([20.0])
+    how = {"seed": 1, "samples": 50, "noise": setting.noise, "members": 500}
+    long, short = (
+        error_curves(setting.tree(), time, step=step, **how).error for step in (0.125, 0.0625)
+    )
+    assert float(long.mean()) == pytest.approx(float(short.mean()), rel=0.02)
+
+
+def test_what_is_stored_is_what_the_script_lists():
+    listed = [
+        (figure, tuple(point.values()))
+        for figure, points in figures_tree.FIGURES.items()
+        for point, _ in points()
+    ]
+    found = [(figure, point) for figure, points in stored().runs.items() for point in points]
+    assert sorted(listed, key=str) == sorted(found, key=str)
 
 
 def test_what_is_stored_says_where_it_comes_from():
