@@ -132,6 +132,20 @@ def test_gradients_by_hand_are_those_of_autograd(name, biases, loss):
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_hyperbolic_tangent_keeps_its_digits_far_and_near(dtype):
+    size = torch.cat([torch.logspace(-30, 2.5, 2001), torch.tensor([1e30, torch.inf])])
+    z = torch.cat([size, -size]).to(dtype)
+    signal = activate(torch.tanh, torch.cat([z, torch.zeros(1, dtype=dtype)]))[0]
+    torch.testing.assert_close(
+        signal[:-1].double() / z.double().tanh(),
+        torch.ones(len(z), dtype=torch.float64),
+        atol=3 * torch.finfo(dtype).eps,
+        rtol=0,
+    )
+    assert signal[-1] == 0 and activate(torch.tanh, torch.full((1,), torch.nan))[0].isnan()
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_errors_travel_back_through_an_activation(name):
     activation = ACTIVATIONS[name]

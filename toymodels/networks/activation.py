@@ -45,7 +45,7 @@ def activate(activation: Activation, z: Tensor) -> tuple[Tensor, Callable[[Tenso
         signal = z.relu_()
         return signal, lambda error: error.mul_(signal > 0)
     if activation is torch.tanh:
-        signal = z.tanh_()
+        signal = _tanh_(z)
         return signal, lambda error: error.addcmul_(error, signal.square_(), value=-1)
     if isinstance(activation, LeakyReLU):
         # ones like z: a choice between two Python numbers would be made in float32
@@ -53,3 +53,11 @@ def activate(activation: Activation, z: Tensor) -> tuple[Tensor, Callable[[Tenso
         return z.mul_(rise), lambda error: error.mul_(rise)
     signal, slope = derivatives(activation, z)
     return signal, lambda error: error.mul_(slope)
+
+
+def _tanh_(z: Tensor) -> Tensor:
+    """tanh in place; on a processor E / (E + 2) with E = exp(2 z) - 1, which takes half the time."""
+    if z.device.type != "cpu":
+        return z.tanh_()
+    z.mul_(2).clamp_(max=40).expm1_()  # beyond 40 the quotient is one; far beyond E overflows
+    return z.div_(z + 2)
