@@ -56,7 +56,7 @@ def activate(activation: Activation, z: Tensor) -> tuple[Tensor, Callable[[Tenso
 
 
 def _tanh_(z: Tensor) -> Tensor:
-    """tanh in place; on a processor E / (E + 2) with E = exp(2 z) - 1, which takes half the time."""
+    """tanh in place; on a processor as E / (E + 2), E = exp(2 z) - 1, in half the time."""
     if z.device.type != "cpu":
         return z.tanh_()
     z.mul_(2).clamp_(max=40).expm1_()  # beyond 40 the quotient is one; far beyond E overflows
