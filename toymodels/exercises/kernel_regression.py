@@ -101,7 +101,7 @@ out_of_sight = Exercise(
     question="A target the kernel cannot see",
     solution=0.65,
     mistakes={
-        "the unseen power acts as noise: it is amplified with the rest.": 0.55,
+        "the unseen power counts twice: as itself, and as noise on the seen modes.": 0.55,
         "you left the unseen power out altogether.": 0.45,
     },
 )
