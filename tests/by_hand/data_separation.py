@@ -71,7 +71,7 @@ MISTAKES = {
         25.5025,
         math.log(50.5),
     ],
-    "bent": [1 / 6, 19 / 15, 5 / 3],
+    "bent": [1 / 6, 19 / 15, 5 / 3, 2 / 3],
     "missing": [
         lambda x, label: log_trace(x, label, lambda w, b, n: np.trace(w) / np.trace(b)),
         lambda x, label: log_trace(x, label, lambda w, b, n: np.trace(np.linalg.solve(w, b))),

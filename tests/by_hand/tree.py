@@ -68,8 +68,9 @@ MISTAKES = {
     "friction": [
         lambda start, decay, t: start / math.exp(decay * t),
         lambda start, decay, t: start,
+        lambda start, decay, t: start / math.exp(-decay * t) ** 2,
     ],
-    "sibling": [3.0, 2 + 2 / way_to(1), 2 + way_to(1) ** -0.5],
+    "sibling": [3.0, 2 + 2 / way_to(1), 2 + way_to(1) ** -0.5, 1 + 1 / way_to(1)],
     "lesson": [
         fourth(0, 0, 0, 1),
         fourth(1, 0, 0, 1),

@@ -80,6 +80,9 @@ friction = Exercise(
         "without decay it is conserved; with it every square shrinks.": lambda start, decay, t: (
             start
         ),
+        "that grows, but decay takes away.": (
+            lambda start, decay, t: start * math.exp(2 * decay * t)
+        ),
     },
     inputs=[(0.5, 0.1, 2.0), (-1.0, 0.3, 1.0), (0.2, 0.0, 5.0)],
 )
@@ -94,6 +97,9 @@ sibling = Exercise(
         ),
         "the way to the siblings is P_1; that used P_2.": float(
             2 + 1 / plateau(_tensor(1.0, 1.0))[1]
+        ),
+        "that begins when the first rung is learned: its own wait belongs to the slope.": float(
+            1 + 1 / plateau(_tensor(1.0, 1.0))[0]
         ),
     },
 )
