@@ -116,7 +116,8 @@ class Exercise:
         else:
             right, all_of_them, what = entries[0].sum(), entries[0].size, "entries"
         said = f"right in {right} of {all_of_them} {what}, " if all_of_them > 1 else ""
-        return f"not yet: {said}" + (f"off by {100 * off:.2g} %." if off < 10 else "far off.")
+        share = f"{100 * off:.0f}" if off > 0.1 else f"{100 * off:.2g}"
+        return f"not yet: {said}" + (f"off by {share} %." if off < 10 else "far off.")
 
     @cached_property
     def _right(self) -> Values:
