@@ -14,14 +14,14 @@ def half_time(gamma, factor=2.0):
     return quad(lambda d: 1 / rate(d), 0.5, 1.0, epsabs=1e-12)[0]
 
 
-def moved(h, z, kernel, push, *, with_kernel=True, with_slope=True, late=False):
+def moved(h, z, kernel, push, *, with_kernel=True, with_slope=True, late=False, own=False):
     """Sample by sample, with 1 / cosh^2 for the slope."""
     new = []
     for m in range(len(h)):
         rise = 0.0
         for n in range(len(h)):
             link = kernel[m, n].item() if with_kernel else float(m == n)
-            slope = math.cosh(h[n].item()) ** -2 if with_slope else 1.0
+            slope = math.cosh(h[m if own else n].item()) ** -2 if with_slope else 1.0
             rise += link * push[n].item() * slope * z.item()
         new.append(h[m].item() + rise)
     seen = new if late else h.tolist()
@@ -45,8 +45,9 @@ def end_of(eta, gamma=0.5):
 
 
 def smallest():
-    ends = [end_of(1 + k / 100) for k in range(91)]
-    return min(product for error, product in ends if abs(error) < 1e-3)
+    """Step times kernel, and the step."""
+    ends = [(*end_of(1 + k / 100), 1 + k / 100) for k in range(91)]
+    return min((product, eta) for error, product, eta in ends if abs(error) < 1e-3)
 
 
 def too_large_by(share):
@@ -95,7 +96,7 @@ ANSWERS = {
     "neuron": moved,
     "wrong_way": lambda gamma: disagreeing(0, gamma),
     "saturated": late_tanh(),
-    "step": smallest(),
+    "step": smallest()[0],
 }
 
 # from the message and the question alone, in the order of the messages
@@ -113,7 +114,13 @@ MISTAKES = {
         math.sqrt(brentq(lambda x: (2 + x) ** 2 - 4.4 * (1 + x), 0.01, 10)),
     ],
     "lazy": [0.0, math.sqrt(1 / 20), 0.31622777],
-    "neuron": [variants(late=True), variants(with_slope=False), variants(with_kernel=False)],
+    "neuron": [
+        variants(late=True),
+        variants(with_slope=False),
+        variants(own=True),
+        lambda h, z, kernel, push: moved(h, z, kernel, -push),
+        variants(with_kernel=False),
+    ],
     "wrong_way": [
         lambda gamma: 1 / 2,
         lambda gamma: disagreeing(1, gamma),
@@ -121,5 +128,5 @@ MISTAKES = {
         lambda gamma: math.acos(gamma) / math.pi if gamma < 1 else 0.0,
     ],
     "saturated": [2, 0, 0.8586973],
-    "step": [2.0, 1.0, 2 * math.sqrt(1 + 1 / 4)],
+    "step": [smallest()[1], 2.0, 1.0, 2 * math.sqrt(1 + 1 / 4)],
 }

@@ -66,6 +66,7 @@ ANSWERS = {
 MISTAKES = {
     "release": [
         lambda k, right, left: 2 * right / k,
+        lambda k, right, left: right / k - left / k,
         lambda k, right, left: left / k,
         lambda k, right, left: right / k,
         lambda k, right, left: (right + left) / 2 / k,
@@ -80,6 +81,7 @@ MISTAKES = {
         lambda u, s: u * share(u / s),
         lambda u, s: net_push(u / s, 1.0) + (u - u / s) * share(u / s),
         lambda u, s: (u + abs(u)) / 2,
+        lambda u, s: net_push(-u, s),
     ],
     "patience": [403.428793, 14.7781122, 325509.583],
     "uniform": [

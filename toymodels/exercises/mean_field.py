@@ -38,6 +38,11 @@ def _without_slope(h: Tensor, z: Tensor, kernel: Tensor, push: Tensor) -> Tensor
     return torch.cat([h + kernel @ (push * z), (z + push @ torch.tanh(h)).reshape(1)])
 
 
+def _slope_outside(h: Tensor, z: Tensor, kernel: Tensor, push: Tensor) -> Tensor:
+    phi = torch.tanh(h)
+    return torch.cat([h + (kernel @ push) * (1 - phi**2) * z, (z + push @ phi).reshape(1)])
+
+
 def _without_kernel(h: Tensor, z: Tensor, kernel: Tensor, push: Tensor) -> Tensor:
     return _moved(h, z, torch.eye(len(h), dtype=h.dtype), push)
 
@@ -65,9 +70,13 @@ def _last(eta: float, gamma: float = 0.5) -> tuple[float, float]:
     return 1 - (plus - minus) / 2 / gamma, eta * (plus + minus)
 
 
-def _smallest_product() -> float:
-    ends = (_last(eta) for eta in np.arange(1.0, 1.901, 0.01).tolist())
-    return min(product for error, product in ends if abs(error) < 1e-3)
+def _smallest_product() -> tuple[float, float]:
+    """Step times kernel, and the step at which it is reached."""
+    ends = ((*_last(eta), eta) for eta in np.arange(1.0, 1.901, 0.01).tolist())
+    return min((product, eta) for error, product, eta in ends if abs(error) < 1e-3)
+
+
+_PRODUCT, _STEP = _smallest_product()
 
 
 half = Exercise(
@@ -111,6 +120,10 @@ neuron = Exercise(
     mistakes={
         "z must move with the old h: both are one step of gradient descent.": _after,
         "the slope of the activation is missing in the step of h.": _without_slope,
+        "the slope is that of sample alpha, so it stands inside of the sum.": _slope_outside,
+        "the sign: push holds y - f, and the neuron follows it.": (
+            lambda h, z, kernel, push: _moved(h, z, kernel, -push)
+        ),
         "the kernel is missing: a push on one sample moves h on the others.": _without_kernel,
     },
     inputs=[NEURON],
@@ -144,8 +157,9 @@ saturated = Exercise(
 
 step = Exercise(
     "smallest step times kernel after training, steps from 1 to 1.9",
-    solution=_smallest_product(),
+    solution=_PRODUCT,
     mistakes={
+        "that is the step at which it is reached: eta times the kernel is wanted.": _STEP,
         "that is where a static kernel would stay.": 2.0,
         "that is the floor 2 gamma_0 y of the kernel, times the smallest step.": 1.0,
         "a flow ends there: at the step 1 times the kernel 2 sqrt(1 + 1/4).": 2 * math.sqrt(1.25),

@@ -26,6 +26,9 @@ release = Exercise(
         "going back, it is the other friction that resists.": (
             lambda stiffness, right, left: 2 * right / stiffness
         ),
+        "at rest the force is mu_R, at the slide back -mu_L: these two signs differ.": (
+            lambda stiffness, right, left: (right - left) / stiffness
+        ),
         "the block still has the force mu_R from the way there.": (
             lambda stiffness, right, left: left / stiffness
         ),
@@ -63,6 +66,9 @@ slip = Exercise(
             lambda u, s: _density(u / s) + u * float(ndtr(u / s))
         ),
         "that is the push without noise.": lambda u, s: max(u, 0.0),
+        "that is the average for -u: the integral starts at zeta = -u/s.": (
+            lambda u, s: s * _density(u / s) - u * float(ndtr(-u / s))
+        ),
     },
     inputs=[(0.0, 0.5), (-0.3, 0.2), (0.4, 0.7)],
 )
