@@ -41,8 +41,9 @@ def leap(d, epsilon):
 
 
 def spent(m):
-    """Exponent of time times batch over step, from the waits in two large dimensions."""
-    used = [1 / ((m - 2) * (1 / math.sqrt(d)) ** (m - 2)) * d for d in (1e8, 1e10)]
+    """Exponent of time times batch over step, where time times temperature is the same."""
+    wait = {d: 1 / ((m - 2) * (1 / math.sqrt(d)) ** (m - 2)) for d in (1e8, 1e10)}
+    used = [time * d / (0.1 / time) for d, time in wait.items()]
     return math.log10(used[1] / used[0]) / 2
 
 
@@ -105,11 +106,13 @@ MISTAKES = {
     "current": [
         lambda readout, signal, residual: current(readout, signal, residual, hidden=0.0),
         lambda readout, signal, residual: current(readout, signal, residual, flow=0.0),
+        lambda readout, signal, residual: current(readout, signal, residual) + 2 * readout**2,
         lambda readout, signal, residual: current(readout, signal, residual, squared=False),
     ],
     "pair": [
         lambda d, epsilon: (math.log(d) / 2 - math.log(epsilon)) / epsilon,
         lambda d, epsilon: math.log(d) / 2 / epsilon,
+        lambda d, epsilon: math.log(4 * d) / (2 * epsilon),
         lambda d, epsilon: (math.sqrt(1 + d) - 1) / epsilon**2,
     ],
     "leap": [320_000, 40_000 / 3, 64_000 / 3],
@@ -119,5 +122,5 @@ MISTAKES = {
         lambda p, d: shell(p, d) - p**2 / 3,
     ],
     "middle": [top(1, 1), top(0, 1), top(0, 0)],
-    "inputs": [lambda m: m / 2 - 1, lambda m: m, lambda m: m - 1],
+    "inputs": [lambda m: m / 2 - 1, lambda m: m, lambda m: m / 2, lambda m: 2 * (m / 2 - 1)],
 }
