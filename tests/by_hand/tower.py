@@ -40,6 +40,20 @@ def leap(d, epsilon):
     return float(found.t[-1])
 
 
+def far(d):
+    """Residual and overlap in their units of large d, the latter until it has run away."""
+
+    def away(_, y):
+        return y[1] - 1e5
+
+    away.terminal = True
+    found = solve_ivp(
+        lambda _, y: [-2 * y[0] ** 4, y[0] * y[1] ** 2],
+        (0, 10), [50.0, 1.0], method="LSODA", events=away, rtol=1e-9, atol=1e-12,
+    )  # fmt: skip
+    return float(found.t[-1]) * d**0.75
+
+
 def spent(m):
     """Exponent of time times batch over step, where time times temperature is the same."""
     wait = {d: 1 / ((m - 2) * (1 / math.sqrt(d)) ** (m - 2)) for d in (1e8, 1e10)}
@@ -95,6 +109,7 @@ ANSWERS = {
     "current": current,
     "pair": pair,
     "leap": leap(64, 0.2),
+    "far": far,
     "shell": shell,
     "middle": top(1, 0),
     "inputs": spent,
@@ -116,6 +131,11 @@ MISTAKES = {
         lambda d, epsilon: (math.sqrt(1 + d) - 1) / epsilon**2,
     ],
     "leap": [320_000, 40_000 / 3, 64_000 / 3],
+    "far": [
+        lambda d: d**0.5,
+        lambda d: far(d) / math.sqrt(6),
+        lambda d: far(d) * 1.5**1.5,
+    ],
     "shell": [
         lambda p, d: p**4 / 24,
         lambda p, d: 24 * shell(p, d),

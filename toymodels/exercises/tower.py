@@ -87,6 +87,19 @@ leap = Exercise(
     },
 )
 
+far = Exercise(
+    "leading term of the wait for three coordinates at a fixed start, by d",
+    solution=lambda d: 4 / 3 * d**0.75,
+    mistakes={
+        "that is the power of a small start: here the residual shrinks before.": math.sqrt,
+        "the residual falls as (6 t)^(-1/3): the six is missing.": (
+            lambda d: (2 / 3 * math.sqrt(d)) ** 1.5
+        ),
+        "the integral of t^(-1/3) brings a factor 3/2.": lambda d: math.sqrt(6) * d**0.75,
+    },
+    inputs=[(1e10,), (1e12,), (1e16,)],
+)
+
 shell = Exercise(
     "sum of all products of four coordinates of x times those of x'",
     solution=lambda p, d: (p**4 - (6 * d - 8) * p**2 + 3 * d * (d - 2)) / 24,
