@@ -111,6 +111,7 @@ MISTAKES = {
         lambda b, mu: 2 * longest_cycle(b, mu),
         lambda b, mu: 2 * math.pi / longest_cycle(b, mu),
         lambda b, mu: math.pi / (1 - b) / math.sqrt(4 / mu**2 - 1),
+        lambda b, mu: math.pi / 2 / math.atan2(2 * (1 - b), (1 + b) * mu),
         lambda b, mu: math.pi / 2 * mu / (1 - b),
         lambda b, mu: longest_cycle(b, 2 * mu),
     ],

@@ -40,9 +40,24 @@ def leap(d, epsilon):
     return float(found.t[-1])
 
 
+def far(d):
+    """Residual and overlap in their units of large d, the latter until it has run away."""
+
+    def away(_, y):
+        return y[1] - 1e5
+
+    away.terminal = True
+    found = solve_ivp(
+        lambda _, y: [-2 * y[0] ** 4, y[0] * y[1] ** 2],
+        (0, 10), [50.0, 1.0], method="LSODA", events=away, rtol=1e-9, atol=1e-12,
+    )  # fmt: skip
+    return float(found.t[-1]) * d**0.75
+
+
 def spent(m):
-    """Exponent of time times batch over step, from the waits in two large dimensions."""
-    used = [1 / ((m - 2) * (1 / math.sqrt(d)) ** (m - 2)) * d for d in (1e8, 1e10)]
+    """Exponent of time times batch over step, where time times temperature is the same."""
+    wait = {d: 1 / ((m - 2) * (1 / math.sqrt(d)) ** (m - 2)) for d in (1e8, 1e10)}
+    used = [time * d / (0.1 / time) for d, time in wait.items()]
     return math.log10(used[1] / used[0]) / 2
 
 
@@ -94,6 +109,7 @@ ANSWERS = {
     "current": current,
     "pair": pair,
     "leap": leap(64, 0.2),
+    "far": far,
     "shell": shell,
     "middle": top(1, 0),
     "inputs": spent,
@@ -105,19 +121,26 @@ MISTAKES = {
     "current": [
         lambda readout, signal, residual: current(readout, signal, residual, hidden=0.0),
         lambda readout, signal, residual: current(readout, signal, residual, flow=0.0),
+        lambda readout, signal, residual: current(readout, signal, residual) + 2 * readout**2,
         lambda readout, signal, residual: current(readout, signal, residual, squared=False),
     ],
     "pair": [
         lambda d, epsilon: (math.log(d) / 2 - math.log(epsilon)) / epsilon,
         lambda d, epsilon: math.log(d) / 2 / epsilon,
+        lambda d, epsilon: math.log(4 * d) / (2 * epsilon),
         lambda d, epsilon: (math.sqrt(1 + d) - 1) / epsilon**2,
     ],
     "leap": [320_000, 40_000 / 3, 64_000 / 3],
+    "far": [
+        lambda d: d**0.5,
+        lambda d: far(d) / math.sqrt(6),
+        lambda d: far(d) * 1.5**1.5,
+    ],
     "shell": [
         lambda p, d: p**4 / 24,
         lambda p, d: 24 * shell(p, d),
         lambda p, d: shell(p, d) - p**2 / 3,
     ],
     "middle": [top(1, 1), top(0, 1), top(0, 0)],
-    "inputs": [lambda m: m / 2 - 1, lambda m: m, lambda m: m - 1],
+    "inputs": [lambda m: m / 2 - 1, lambda m: m, lambda m: m / 2, lambda m: 2 * (m / 2 - 1)],
 }

@@ -85,6 +85,11 @@ tempo = Exercise(
         "that is for small friction: keep sine, cosine and 1 + b.": (
             lambda momentum, modulation: pi * modulation / (1 - momentum) / sqrt(4 - modulation**2)
         ),
+        "that takes the mode in resonance, by sine and cosine: the first to give way is stiffer.": (
+            lambda momentum, modulation: (
+                pi / 2 / atan(2 / modulation * (1 - momentum) / (1 + momentum))
+            )
+        ),
         "that takes the mode in resonance: at the same cycle a stiffer one gives way earlier.": (
             lambda momentum, modulation: pi * modulation / (2 * (1 - momentum))
         ),

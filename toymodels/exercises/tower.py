@@ -39,6 +39,11 @@ current = Exercise(
                 signal.square().sum(-1) + residual.diagonal() - readout.square()
             )
         ),
+        "what leaves through the readout is lost to the level above: subtract its square.": (
+            lambda readout, signal, residual: (
+                _current(readout, signal, residual) + 2 * readout.square()
+            )
+        ),
         "the readout enters with its square: it is a length as well.": (
             lambda readout, signal, residual: (
                 _current(readout, signal, residual) + readout.square() - readout
@@ -57,6 +62,9 @@ pair = Exercise(
         ),
         "that is close: the readout's own growth turns ln(sqrt(d)) into ln(2 sqrt(d)).": (
             lambda d, epsilon: math.log(math.sqrt(d)) / epsilon
+        ),
+        "that is its limit in many dimensions: keep the whole integral.": (
+            lambda d, epsilon: math.log(2 * math.sqrt(d)) / epsilon
         ),
         "that is the wait for three coordinates.": (
             lambda d, epsilon: (math.sqrt(d + 1) - 1) / epsilon**2
@@ -77,6 +85,19 @@ leap = Exercise(
             64**1.5 / (3 * 0.2**3)
         ),
     },
+)
+
+far = Exercise(
+    "leading term of the wait for three coordinates at a fixed start, by d",
+    solution=lambda d: 4 / 3 * d**0.75,
+    mistakes={
+        "that is the power of a small start: here the residual shrinks before.": math.sqrt,
+        "the residual falls as (6 t)^(-1/3): the six is missing.": (
+            lambda d: (2 / 3 * math.sqrt(d)) ** 1.5
+        ),
+        "the integral of t^(-1/3) brings a factor 3/2.": lambda d: math.sqrt(6) * d**0.75,
+    },
+    inputs=[(1e10,), (1e12,), (1e16,)],
 )
 
 shell = Exercise(
@@ -122,11 +143,14 @@ middle = Exercise(
 
 inputs = Exercise(
     "power of d with which the inputs for a leap over m coordinates grow",
-    solution=lambda m: m / 2,
+    solution=lambda m: m - 1,
     mistakes={
         "that is the power of the time: batches grow with d as well.": lambda m: (m - 2) / 2,
         "that is the kernel, which pays for every product of m coordinates.": lambda m: m,
-        "the wait grows as d^((m - 2)/2), not as d^(m - 2).": lambda m: m - 1,
+        "that is at a fixed temperature: theta must fall as one over the wait.": lambda m: m / 2,
+        "that is the wait over theta: the batches bring a factor d of their own.": (
+            lambda m: m - 2
+        ),
     },
     inputs=[(3,), (4,), (7,)],
 )
