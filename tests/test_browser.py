@@ -239,7 +239,7 @@ def test_axe_finds_no_barrier(view, size, theme):
         return  # a phone in the dark: both halves are seen by the other views
     spared = [["mjx-container"]]  # MathJax looks after its own
     if size == DESKTOP and view.name != book.chapters()[0]:
-        spared.append(["div.highlight"])  # a thousand words of code in the colours of the first page
+        spared.append(["div.highlight"])  # code has the colours of the first page everywhere
     found = Axe().run(view.tab, {"exclude": spared}, AXE | rules).response["violations"]
     barriers = [
         f"{rule['id']}: {node['target']} {node['failureSummary'].splitlines()[1:2]}"
