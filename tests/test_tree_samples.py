@@ -289,3 +289,12 @@ def test_what_is_stored_says_where_it_comes_from():
     origin = stored().origin
     assert origin["script"] == "tools/figures_tree.py" and len(origin["date"]) == 10
     assert math.isfinite(origin["seed"])
+
+
+def test_a_coefficient_beyond_its_target_counts_as_one_that_is_fitted():
+    target = torch.tensor([1.0, 2.0, 0.0], dtype=torch.float64)
+    W, gamma = training_set.overlaps(0, target != 0, 20, 3)
+    show = cavity._Overlaps(target, 20, 0.3, W.double(), gamma.double())
+    for size, expected in [(0.5, 2 * 0.5**2), (1.0, 2.0), (1.5, 2.0)]:
+        fitted = show._closure((size * target).expand(3, -1))[-1]
+        torch.testing.assert_close(fitted[:, 0], torch.full((3,), expected, dtype=torch.float64))
