@@ -1,7 +1,7 @@
 """Directive `claims-ledger`: every claim of every chapter, as the build just measured it.
 
-How often a claim held over other seeds and settings stands in pages/robustness.json, if it exists:
-{"claims": {"deep_linear": {"name of the claim": {"held": 10, "runs": 10}}}}.
+How often a claim held over other seeds and settings is counted from pages/robustness.json, if it
+exists: the record that ``tools.robustness`` keeps.
 """
 
 import inspect
@@ -34,7 +34,20 @@ def all_records() -> dict[str, list[dict]]:
 def robustness() -> dict[str, dict[str, dict]]:
     """How often each claim of a chapter held when it was run again, by stem and name."""
     path = book.ROOT / "pages" / "robustness.json"
-    return json.loads(path.read_text("utf8"))["claims"] if path.exists() else {}
+    known = json.loads(path.read_text("utf8"))["chapters"] if path.exists() else {}
+    return {stem: counts(chapter) for stem, chapter in known.items()}
+
+
+def counts(chapter: dict) -> dict[str, dict]:
+    """How often each claim of a chapter on record held, and under which settings it did not."""
+    runs = chapter["runs"]
+    lost = {
+        name: [s for s, run in runs.items() if name in run["lost"]] for name in chapter["claims"]
+    }
+    return {
+        name: {"held": len(runs) - len(those), "runs": len(runs), "not": those}
+        for name, those in lost.items()
+    }
 
 
 def row(record: dict, again: dict | None = None) -> list[str]:

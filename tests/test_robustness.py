@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from _ext import book
+from _ext.ledger import counts
 from tools import execute, robustness
 
 PAGE = """---
@@ -51,27 +52,53 @@ def test_claims_are_counted_over_settings_and_finished_runs_are_kept(chapter, mo
     asked = [robustness.Setting("as built"), *robustness.settings(1)[2:3]]
     assert asked[1].variables == {"TOYMODELS_SEED_SHIFT": "1000"}
     found = robustness.survey([chapter], asked)
-    assert found["claims"][chapter] == {
+    assert counts(found["chapters"][chapter]) == {
         "of any draw": {"held": 2, "runs": 2, "not": []},
         "of one draw": {"held": 1, "runs": 2, "not": ["seeds + 1000"]},
         "after an error": {"held": 2, "runs": 2, "not": []},
     }
-    assert found["errors"][chapter] == dict.fromkeys(
+    errors = {name: run["error"] for name, run in found["chapters"][chapter]["runs"].items()}
+    assert errors == dict.fromkeys(
         ["as built", "seeds + 1000"], "ZeroDivisionError: division by zero"
     )
     assert found["settings"]["as built"]["versions"]["python"].startswith("3.")
     monkeypatch.setattr(execute, "run", None)
-    assert robustness.survey([chapter], asked)["claims"] == found["claims"]
+    assert robustness.survey([chapter], asked)["chapters"] == found["chapters"]
 
 
 def test_a_claim_that_a_run_did_not_reach_did_not_hold():
-    runs = {"one": {"claims": {"a": True, "b": True}}, "two": {"claims": {"b": False}}}
-    assert robustness.counts(runs) == {
+    runs = {"one": ({"a": True, "b": True}, None), "two": ({"b": False}, "KeyError: x")}
+    chapter = robustness.on_record(
+        {name: {"claims": claims, "error": error} for name, (claims, error) in runs.items()},
+        "today",
+    )
+    assert chapter["runs"]["two"] == {"date": "today", "error": "KeyError: x", "lost": ["a", "b"]}
+    assert counts(chapter) == {
         "a": {"held": 1, "runs": 2, "not": ["two"]},
         "b": {"held": 1, "runs": 2, "not": ["two"]},
     }
     twice = [{"name": "a", "held": False}, {"name": "a", "held": True}]
     assert robustness.held(twice) == {"a": False}
+
+
+def test_runs_join_those_on_record_until_the_chapter_makes_other_claims():
+    def record(claims, setting, date, **missing):
+        run = {"date": date, "error": None, "lost": claims[:1]}
+        chapters = {"tree": {"claims": claims, "runs": {setting: run}}}
+        about = {setting: {"versions": {}}}
+        return {"machine": "m", "settings": about, "missing": missing, "chapters": chapters}
+
+    first = robustness.joined(robustness.EMPTY, record(["a", "b"], "old", "May", new="no such"))
+    assert first["missing"] == {"new": "no such"}
+    both = robustness.joined(first, record(["b", "a"], "new", "June"))
+    assert list(both["chapters"]["tree"]["runs"]) == list(both["settings"]) == ["old", "new"]
+    assert both["missing"] == {}
+    tree = counts(both["chapters"]["tree"])
+    assert tree["a"] == {"held": 1, "runs": 2, "not": ["old"]} and tree["b"]["not"] == ["new"]
+    again = robustness.joined(both, record(["a", "b"], "new", "July"))
+    assert again["chapters"]["tree"]["runs"]["new"]["date"] == "July"
+    other = robustness.joined(both, record(["a", "c"], "new", "July"))
+    assert list(other["chapters"]["tree"]["runs"]) == list(other["settings"]) == ["new"]
 
 
 def test_a_setting_that_cannot_be_had_is_named_without_a_path(tmp_path, monkeypatch):

@@ -6,8 +6,9 @@ usage: python -m tools.robustness [--seeds N] [--only WORD] [STEM ...]
 The settings are another processor, ten shifts of all seeds, and the oldest and newest versions of
 the packages, as far as they can be installed. A claim that fails is put on record and the chapter
 goes on. Two chapters run at a time, which takes hours; finished runs are kept in _build/robustness,
-so that the same command goes on after an interruption. The counts go to pages/robustness.json, from
-which the ledger and the page about environments are drawn.
+so that the same command goes on after an interruption. What was lost goes to pages/robustness.json,
+from which the ledger and the page about environments are drawn. Runs join those on record there,
+until a chapter makes other claims: its earlier runs say nothing any more then, and are dropped.
 """
 
 import argparse
@@ -29,9 +30,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from _ext import book, records, sources
+from _ext.ledger import counts
 from tools import execute, sabotage
 
 RESULT = book.ROOT / "pages" / "robustness.json"
+EMPTY: dict = {"settings": {}, "missing": {}, "chapters": {}}
 KEPT = book.ROOT / "_build" / "robustness"
 # Without the vector units that processors differ in, and with the sums of two threads.
 OTHER_PROCESSOR = {
@@ -158,14 +161,35 @@ def first_error(notebook) -> str | None:
     return f"{errors[0]['ename']}: {errors[0]['evalue'][:200]}" if errors else None
 
 
-def counts(runs: dict[str, dict]) -> dict[str, dict]:
-    """How often each claim held. One that a run did not reach did not hold in it."""
-    names = {name: None for run in runs.values() for name in run["claims"]}
-    found = {}
-    for name in names:
-        lost = [setting for setting, run in runs.items() if not run["claims"].get(name, False)]
-        found[name] = {"held": len(runs) - len(lost), "runs": len(runs), "not": lost}
-    return found
+def on_record(runs: dict[str, dict], date: str) -> dict:
+    """The runs of one chapter. A claim that a run did not reach did not hold in it."""
+    names = list({name: None for run in runs.values() for name in run["claims"]})
+    lost = {s: [n for n in names if not run["claims"].get(n, False)] for s, run in runs.items()}
+    return {
+        "claims": names,
+        "runs": {
+            setting: {"date": date, "error": run["error"], "lost": lost[setting]}
+            for setting, run in runs.items()
+        },
+    }
+
+
+def joined(old: dict, new: dict) -> dict:
+    """The record with new runs in it, in the order of the settings of both."""
+    chapters = dict(old["chapters"])
+    for stem, chapter in new["chapters"].items():
+        before = chapters.get(stem, {"claims": [], "runs": {}})
+        kept = before["runs"] if set(before["claims"]) == set(chapter["claims"]) else {}
+        chapters[stem] = chapter | {"runs": kept | chapter["runs"]}
+    known = old["settings"] | new["settings"]
+    used = {setting for chapter in chapters.values() for setting in chapter["runs"]}
+    missing = old["missing"] | new["missing"]
+    return {
+        "machine": new["machine"],
+        "settings": {name: about for name, about in known.items() if name in used},
+        "missing": {name: why for name, why in missing.items() if name not in used},
+        "chapters": chapters,
+    }
 
 
 def survey(stems: list[str], asked: list[Setting]) -> dict:
@@ -185,13 +209,12 @@ def survey(stems: list[str], asked: list[Setting]) -> dict:
             for stem in stems
         }
         runs = {stem: {n: r.result() for n, r in some.items()} for stem, some in runs.items()}
+    date = datetime.now(UTC).date().isoformat()
     return {
-        "date": datetime.now(UTC).date().isoformat(),
         "machine": platform.machine(),
         "settings": about,
         "missing": missing,
-        "errors": {s: {n: r["error"] for n, r in q.items() if r["error"]} for s, q in runs.items()},
-        "claims": {stem: counts(some) for stem, some in runs.items()},
+        "chapters": {stem: on_record(some, date) for stem, some in runs.items()},
     }
 
 
@@ -214,8 +237,9 @@ def main(stems: list[str], asked: list[Setting]) -> None:
         sys.exit(f"no chapter {', '.join(unknown)}: the book has {', '.join(known)}")
     KEPT.mkdir(parents=True, exist_ok=True)
     found = survey(stems or known, asked)
-    RESULT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf8")
-    rows = [row for claims in found["claims"].values() for row in claims.values()]
+    old = json.loads(RESULT.read_text("utf8")) if RESULT.exists() else EMPTY
+    RESULT.write_text(json.dumps(joined(old, found), indent=1, ensure_ascii=False) + "\n", "utf8")
+    rows = [row for chapter in found["chapters"].values() for row in counts(chapter).values()]
     total, good = sum(row["runs"] for row in rows), sum(row["held"] for row in rows)
     print(f"{len(rows)} claims held in {good} of {total} runs; see {RESULT.relative_to(book.ROOT)}")
 
