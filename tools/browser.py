@@ -78,12 +78,14 @@ def visit(tab: Page, address: str) -> None:
 
 
 def unfold(tab: Page) -> None:
-    """Open all that is folded away: hidden code, hints, solutions.
-
-    The page lets the keyboard reach boxes that scroll, a moment later.
-    """
+    """Open all that is folded away: hidden code, hints, solutions."""
     tab.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
     tab.evaluate("document.querySelectorAll('.toggle-button-hidden').forEach(b => b.click())")
-    tab.wait_for_timeout(500)  # what opens does so slowly
+    settle(tab)
+
+
+def settle(tab: Page) -> None:
+    """Wait until what opens has opened, and the keyboard reaches the boxes that scroll."""
+    tab.wait_for_timeout(500)
     with suppress(PlaywrightTimeout):  # then a test says which box cannot be reached
         tab.wait_for_function(REACHABLE, timeout=5000)
