@@ -37,11 +37,10 @@ def run(page: str, variables: dict[str, str] | None = None, **options) -> execut
 
     client = NotebookClient(
         notebook,
-        timeout=book.config()["execute"]["timeout"],
         record_timing=False,  # timings in the cells' metadata would change their hash
         resources={"metadata": {"path": str(book.source(page).parent)}},
         on_cell_executed=read_clock,
-        **options,
+        **({"timeout": book.config()["execute"]["timeout"]} | options),
     )
     start = time.perf_counter()
     # client.execute() would leave its event loop open

@@ -42,6 +42,7 @@ OTHER_PROCESSOR = {
     "MKL_CBWR": "COMPATIBLE",
     "OMP_NUM_THREADS": "2",
 }
+PATIENCE = 3600  # seconds for a cell: another processor is slow, and works at much else beside
 SEEDS, APART = (
     10,
     1000,
@@ -128,6 +129,7 @@ def measure(page: str, setting: Setting) -> dict:
             variables | setting.variables,
             kernel_name=kernel(python, setting.name),
             allow_errors=True,
+            timeout=PATIENCE,
         ).notebook
         found = {"claims": held(records.claims(notebook)), "error": first_error(notebook)}
         kept.with_suffix(".new").write_text(json.dumps(found | {"versions": versions}))
