@@ -8,6 +8,7 @@ import torch
 from toymodels import (
     data_separation,
     deep_linear,
+    invariant_capacity,
     kernel_regression,
     mean_field,
     oscillator,
@@ -42,6 +43,14 @@ def of_kernel_regression() -> dict[str, Callable]:
     return {
         "theory": partial(kernel_regression.theory, model, samples),
         "experiment": partial(kernel_regression.experiment, model, samples, seed=0, members=50),
+    }
+
+
+def of_invariant_capacity() -> dict[str, Callable]:
+    model, patterns = invariant_capacity.InvariantReadout(4), torch.tensor([4, 6, 8, 10, 14])
+    return {
+        "theory": partial(invariant_capacity.theory, model, patterns),
+        "experiment": partial(invariant_capacity.experiment, model, patterns, seed=0, members=100),
     }
 
 
@@ -115,6 +124,7 @@ CHAPTERS = {
     "oscillator": of_oscillator,
     "deep_linear": of_deep_linear,
     "kernel_regression": of_kernel_regression,
+    "invariant_capacity": of_invariant_capacity,
     "signal_propagation": of_signal_propagation,
     "mean_field": of_mean_field,
     "spring_block": of_spring_block,

@@ -8,6 +8,7 @@ import torch
 from toymodels import (
     data_separation,
     deep_linear,
+    invariant_capacity,
     mean_field,
     oscillator,
     signal_propagation,
@@ -108,6 +109,15 @@ def branches():
     return tree.Tree((-1, 0, 0), row(2.0, 1.0, 0.5)(), row(0.1, 0.1, 0.1)(), row(0.2, 0.2, 0.2)())
 
 
+def quarter_turns():
+    """The shifts of four neurons on a circle."""
+    return invariant_capacity.regular([4])
+
+
+def one_channel():
+    return invariant_capacity.InvariantReadout(1)
+
+
 def measured():
     """An average that came out of an experiment."""
     return Estimate(marked(row(1.01, 0.49)(), "experiment"), row(0.01, 0.01)(), 9)
@@ -116,6 +126,7 @@ def measured():
 CHECK = {"name": lambda: "half of it", "within": lambda: 3}
 SIDES = {"predicted": row(1.0, 0.5), "measured": measured}
 PARENT = {"parent": lambda: (-1, 0, 0)}
+SHIFTS = ("regular", "grid_code")
 TOWER = {"model": levels, "dimension": lambda: 8}
 FEATURES = {"features": lambda: clouds().inputs, "labels": lambda: clouds().labels}
 TRAINED = {"model": classifiers, "data": clouds, "record": lambda: torch.tensor([0, 2])}
@@ -143,6 +154,37 @@ GOOD = {
         "points": lambda: torch.arange(12.0).reshape(4, 3).double(),
         "label": lambda: torch.tensor([0, 1, 0, 1]),
         "samples": lambda: 3,
+    },
+    "toymodels.invariant_capacity.InvariantReadout": {"dimension": lambda: 3},
+    **{
+        f"toymodels.invariant_capacity.{name}": {"model": one_channel, "patterns": lambda: [2, 4]}
+        for name in ("theory", "theory_of_pairs", "experiment", "pairs_experiment")
+    },
+    "toymodels.invariant_capacity.pooling_experiment": {
+        "model": one_channel,
+        "patterns": lambda: [2, 4],
+        "positions": lambda: 4,
+        "window": lambda: 2,
+    },
+    "toymodels.invariant_capacity.fixed_dimension": {"representation": quarter_turns},
+    "toymodels.invariant_capacity.copies": {
+        "representation": quarter_turns,
+        "channels": lambda: 2,
+    },
+    **{f"toymodels.invariant_capacity.{name}": {"orders": lambda: [2, 3]} for name in SHIFTS},
+    **{
+        f"toymodels.invariant_capacity.{name}": {
+            "representation": quarter_turns,
+            "x": lambda: torch.eye(4, dtype=DOUBLE),
+        }
+        for name in ("orbits", "centroids")
+    },
+    "toymodels.invariant_capacity.separable": {
+        "points": lambda: torch.eye(3, dtype=DOUBLE),
+        "labels": row(1.0, -1.0, 1.0),
+    },
+    "toymodels.invariant_capacity.count_separable": {
+        "points": lambda: torch.eye(3, dtype=DOUBLE)[:, None]
     },
     "toymodels.mean_field.MeanField": {"kernel": lambda: torch.eye(3, dtype=DOUBLE)},
     "toymodels.mean_field.theory": {"model": fields, "points": lambda: 256},

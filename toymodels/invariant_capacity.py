@@ -49,7 +49,7 @@ class InvariantReadout:
 
     def __post_init__(self):
         value = torch.as_tensor(self.dimension)
-        if not ((value >= 0) & (value == value.round()) & value.isfinite()).all():
+        if not _are_whole(value, 0):
             raise ValueError(
                 f"dimension must be a whole number and not negative, got {value.tolist()}"
             )
@@ -171,31 +171,31 @@ def labellings(dimension: int, patterns: int) -> int:
 
 @door(origin="theory")
 def theory_of_pairs(
-    model: InvariantReadout, patterns: Num[Tensor, " size"], spread: float
+    model: InvariantReadout, patterns: Num[Tensor, " size"], angle: float
 ) -> Separability:
     """The same fraction where each object is two Gaussian points m + d and m - d of one label.
 
-    ``spread`` is the ratio R of the standard deviations of d and m. A pair is on the right side
-    if h = w . m exceeds |w . d|: a cone of half-angle phi, tan phi = 1/R, in a plane. The fraction
-    is the chance that a random subspace of N0 dimensions meets the product of P such cones, by
-    Crofton's formula 2 sum_(j odd) v_(2P - N0 + j) of its intrinsic volumes v. Those of one cone are
-    (1/2 - phi/pi, 1/2, phi/pi). Raises ValueError on a negative spread.
+    ``angle`` theta, in radians from 0 to below pi, is that between the two in many dimensions: the
+    standard deviations of d and m have the ratio tan theta/2. An object is right if w . m exceeds
+    |w . d|, a cone in a plane, with intrinsic volumes (q, 1, 1 - q) / 2 where q = theta / pi. The
+    fraction is the chance that a random subspace of N0 dimensions meets the product of P cones, by
+    Crofton's formula 2 sum_(j odd) v_(2P - N0 + j). At theta = 0 it is Cover's, and half of the
+    labellings can be given near P = N0 / (1/2 + q). Raises ValueError on other angles.
     """
-    if not 0 <= spread < float("inf"):
-        raise ValueError(f"spread must be finite and not negative, got {spread:g}")
-    share = 0.5 - float(np.arctan(spread)) / np.pi  # phi / pi
-    dimension = torch.as_tensor(model.dimension).long().numpy(force=True)
-    columns = []
-    for P in _whole(patterns).tolist():
-        volumes = np.ones(1)
-        for _ in range(P):
-            volumes = np.convolve(volumes, [0.5 - share, 0.5, share])
-        above = np.zeros(2 * P + 3)  # sums over every other volume, from an index upwards
-        for k in range(2 * P, -1, -1):
-            above[k] = volumes[k] + above[k + 2]
-        first = np.clip(2 * P + 1 - dimension, 0, 2 * P + 1)
-        columns.append(np.where(dimension < 2 * P, 2 * above[first], 1.0))
-    f = torch.from_numpy(np.stack(np.broadcast_arrays(*columns), -1))
+    if not 0 <= angle < np.pi:
+        raise ValueError(f"angle must be from 0 to below pi, got {angle:g}")
+    q, sizes = angle / np.pi, _whole(patterns).tolist()
+    N0 = torch.as_tensor(model.dimension).long().numpy(force=True)
+    volumes, found = np.ones(1), {}
+    for P in range(1, max(sizes) + 1):
+        volumes = np.convolve(volumes, [q / 2, 0.5, (1 - q) / 2])
+        if P in sizes:
+            every_other = np.zeros(2 * P + 3)  # sums of v_k, v_(k+2), ... for each k
+            for k in range(2 * P, -1, -1):
+                every_other[k] = volumes[k] + every_other[k + 2]
+            first = (2 * P + 1 - N0).clip(0)
+            found[P] = np.where(N0 < 2 * P, 2 * every_other[first], 1.0)
+    f = torch.from_numpy(np.stack([found[P] for P in sizes], -1))
     return Separability(patterns, f.to(patterns.device))
 
 
@@ -269,7 +269,7 @@ def experiment(
     _check_counts(seed, members)
     sizes = _whole(patterns).tolist()
     if representation is not None:
-        _check_representation(model, representation, codes)
+        _check_representation(model, representation)
 
     def decide(dimension, P):
         pi = representation
@@ -280,6 +280,33 @@ def experiment(
         return _decided(points, seed, bias)
 
     return _collected(decide, model, patterns, sizes)
+
+
+@door(origin="experiment")
+def pairs_experiment(
+    model: InvariantReadout,
+    patterns: Num[Tensor, " size"],
+    angle: float,
+    *,
+    seed: int,
+    members: int,
+) -> Separability:
+    """The same for objects of two Gaussian points at ``angle``, as ``theory_of_pairs`` has them.
+
+    The difference is drawn as well as the mean, so the angle fluctuates from pair to pair.
+    Raises ValueError on counts that are not positive and whole, and on angles out of range.
+    """
+    _check_counts(seed, members)
+    if not 0 <= angle < np.pi:
+        raise ValueError(f"angle must be from 0 to below pi, got {angle:g}")
+
+    def decide(dimension, P):
+        options = {"seed": seed, "members": members, "shape": (P, dimension)}
+        middle = draws.normal(purpose=f"middles {P}", **options)
+        half = float(np.tan(angle / 2)) * draws.normal(purpose=f"differences {P}", **options)
+        return _decided(torch.stack([middle + half, middle - half], -2), seed, False)
+
+    return _collected(decide, model, patterns, _whole(patterns).tolist())
 
 
 @door(origin="experiment")
@@ -357,8 +384,11 @@ def _patterns(codes, seed: int, P: int, members: int, pi: Tensor) -> Tensor:
     """Gaussian patterns, or rows of ``codes``, (member, pattern, neuron)."""
     if codes is None:
         return draws.normal(seed, f"patterns {P}", members, (P, pi.shape[-1])).to(pi)
-    if P > len(codes):
-        raise ValueError(f"codes must hold at least {P} patterns, got {len(codes)}")
+    if len(codes) < P or codes.shape[-1] != pi.shape[-1]:
+        raise ValueError(
+            f"codes must hold at least {P} patterns of {pi.shape[-1]} neurons, as the "
+            f"representation has, got shape {tuple(codes.shape)}"
+        )
     key = draws.uniform(seed, f"patterns {P}", members, codes.shape[:1], device=codes.device)
     return codes[key.argsort(-1)[:, :P]]
 
@@ -394,17 +424,12 @@ def _average(representation: Tensor) -> Tensor:
     return average
 
 
-def _check_representation(model: InvariantReadout, representation: Tensor, codes) -> None:
+def _check_representation(model: InvariantReadout, representation: Tensor) -> None:
     fixed = fixed_dimension(representation)
     if (torch.as_tensor(model.dimension) != fixed).any():
         raise ValueError(
             f"dimension must be {fixed}, which the representation leaves alone, "
             f"got {model.dimension}"
-        )
-    if codes is not None and codes.shape[-1] != representation.shape[-1]:
-        raise ValueError(
-            f"codes must have {representation.shape[-1]} neurons, as the representation has, "
-            f"got {codes.shape[-1]}"
         )
 
 
@@ -415,8 +440,13 @@ def _orders(orders: Sequence[int]) -> list[int]:
     return found
 
 
+def _are_whole(value: Tensor, least: int) -> bool:
+    whole = not value.is_complex() and (value >= least) & (value == value.round())
+    return bool(torch.as_tensor(whole & value.isfinite()).all())
+
+
 def _whole(patterns: Tensor) -> Tensor:
-    if not ((patterns >= 1) & (patterns == patterns.round()) & patterns.isfinite()).all():
+    if not _are_whole(patterns, 1):
         raise ValueError(f"patterns must be positive whole numbers, got {patterns.tolist()}")
     return patterns.long()
 
