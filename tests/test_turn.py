@@ -19,10 +19,6 @@ def picture(**options):
     return turn({"square": SQUARE, "line": -SQUARE[:2]}, **options).data
 
 
-def corners(d):
-    return np.array(re.findall(r"-?[\d.]+ -?[\d.]+", d))
-
-
 @pytest.mark.parametrize(
     "view, across, down",
     [
@@ -51,7 +47,7 @@ def test_start_is_a_whole_picture():
     labels = [a["for"] for tag, a in page.tags if tag == "label"]
     assert labels == [a["id"] for tag, a in page.tags if tag == "input"]
     flat = [float(number) for d in page.drawn("moving") for number in re.findall(r"[\d.]+", d)]
-    assert 0 < min(flat) and max(flat[1::2]) < 320
+    assert min(flat) > 0 and max(flat[1::2]) < 320
 
 
 def test_text_from_outside_stays_text():
@@ -84,7 +80,8 @@ def test_turns_by_key_drag_and_button_as_python_projects(tab):
     drawn = tab.locator("#square path.moving:not(.dots)")
     other = tab.locator("#other path.moving").first.get_attribute("d")
     start = drawn.first.get_attribute("d")
-    assert re.findall(r"[\d.]+", start) == re.findall(r"[\d.]+", Reader(picture()).drawn("moving")[0])
+    by_python = Reader(picture()).drawn("moving")[0]
+    assert re.findall(r"[\d.]+", start) == re.findall(r"[\d.]+", by_python)
     tab.locator("#square-turn-range").press("Home")
     tab.locator("#square-lift-range").press("ArrowRight")
     assert angles(tab) == ["−180°", "21°"]

@@ -46,7 +46,7 @@ def turn(
     start: View = (30, 20),
     stops: Mapping[str, View] | None = None,
 ) -> HTML:
-    """Return a picture of closed polygons (point, 3), one for each legend, with dots at the corners.
+    """Return a picture of closed polygons (point, 3), one for each legend, dots at the corners.
 
     A view is a pair of whole degrees: ``turn`` about the third axis and ``lift`` of the eye above
     the plane of the other two. ``stops`` are views that a button leads to. ``axes`` name the three
