@@ -12,6 +12,7 @@ from toymodels import (
     kernel_regression,
     mean_field,
     oscillator,
+    population_codes,
     signal_propagation,
     spring_block,
     tower,
@@ -43,6 +44,17 @@ def of_kernel_regression() -> dict[str, Callable]:
     return {
         "theory": partial(kernel_regression.theory, model, samples),
         "experiment": partial(kernel_regression.experiment, model, samples, seed=0, members=50),
+    }
+
+
+def of_population_codes() -> dict[str, Callable]:
+    angle = torch.arange(200, dtype=torch.get_default_dtype()) * (2 * torch.pi / 200)
+    ring = population_codes.RingCode(population_codes.bump(angle, torch.tensor([1.0, 4.0, 16.0])))
+    model = population_codes.Readout(ring, angle.cos(), ridge=0.01, noise=0.1)
+    samples = torch.tensor([10, 30, 100])
+    return {
+        "theory": partial(population_codes.theory, model, samples),
+        "experiment": partial(population_codes.experiment, model, samples, seed=0, members=50),
     }
 
 
@@ -124,6 +136,7 @@ CHAPTERS = {
     "oscillator": of_oscillator,
     "deep_linear": of_deep_linear,
     "kernel_regression": of_kernel_regression,
+    "population_codes": of_population_codes,
     "invariant_capacity": of_invariant_capacity,
     "signal_propagation": of_signal_propagation,
     "mean_field": of_mean_field,

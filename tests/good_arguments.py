@@ -11,6 +11,7 @@ from toymodels import (
     invariant_capacity,
     mean_field,
     oscillator,
+    population_codes,
     signal_propagation,
     tower,
     tree,
@@ -118,11 +119,21 @@ def one_channel():
     return invariant_capacity.InvariantReadout(1)
 
 
+def ring():
+    """Four neurons on a ring."""
+    return population_codes.RingCode(row(1.0, 0.5, 0.1, 0.4)())
+
+
+def readout():
+    return population_codes.Readout(ring(), row(1.0, 0.2, -0.5, -0.7)(), ridge=0.1)
+
+
 def measured():
     """An average that came out of an experiment."""
     return Estimate(marked(row(1.01, 0.49)(), "experiment"), row(0.01, 0.01)(), 9)
 
 
+CODE = {"code": ring}
 CHECK = {"name": lambda: "half of it", "within": lambda: 3}
 SIDES = {"predicted": row(1.0, 0.5), "measured": measured}
 PARENT = {"parent": lambda: (-1, 0, 0)}
@@ -254,6 +265,35 @@ GOOD = {
         "kernel": lambda: torch.exp,
         "dimension": lambda: 3,
     },
+    "toymodels.population_codes.RingCode": {"tuning": row(1.0, 0.5, 0.1)},
+    "toymodels.population_codes.PopulationCode": {"response": lambda: torch.eye(3, dtype=DOUBLE)},
+    "toymodels.population_codes.Readout": {
+        "code": ring,
+        "target": row(1.0, 0.2, -0.5, -0.7),
+    },
+    "toymodels.population_codes.population": CODE,
+    "toymodels.population_codes.overlap": CODE,
+    "toymodels.population_codes.spectrum": CODE,
+    "toymodels.population_codes.alignment": CODE | {"target": row(1.0, 0.2, -0.5, -0.7)},
+    "toymodels.population_codes.rotated": CODE,
+    "toymodels.population_codes.firing": CODE,
+    "toymodels.population_codes.regression": {"model": readout},
+    "toymodels.population_codes.theory": {"model": readout},
+    "toymodels.population_codes.experiment": {"model": readout},
+    "toymodels.population_codes.bump": {"threshold": lambda: 0.2},
+    "toymodels.population_codes.gratings": {"orientations": lambda: 3, "phases": lambda: 4},
+    "toymodels.population_codes.simple_cells": {"threshold": lambda: 0.2},
+    "toymodels.population_codes.mixture": {
+        "one": lambda: population_codes.population(ring()),
+        "other": lambda: population_codes.population(ring()),
+        "share": lambda: 0.3,
+    },
+    "toymodels.population_codes.recurrent_code": {
+        "neurons": lambda: 5,
+        "steps": lambda: 10,
+        "every": lambda: 2,
+    },
+    "toymodels.population_codes.moments": {"steps": lambda: 10, "every": lambda: 2},
     "toymodels.oscillator.winding": {"motion": swing},
     "toymodels.oscillator.orbit": {"model": lambda: oscillator.Oscillator([0.5], 1.0, quartic=0.1)},
     "toymodels.signal_propagation.Lesson": {
