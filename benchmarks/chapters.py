@@ -13,6 +13,7 @@ from toymodels import (
     mean_field,
     oscillator,
     population_codes,
+    scaling_laws,
     signal_propagation,
     spring_block,
     tower,
@@ -44,6 +45,16 @@ def of_kernel_regression() -> dict[str, Callable]:
     return {
         "theory": partial(kernel_regression.theory, model, samples),
         "experiment": partial(kernel_regression.experiment, model, samples, seed=0, members=50),
+    }
+
+
+def of_scaling_laws() -> dict[str, Callable]:
+    mode = torch.arange(1, 151, dtype=torch.get_default_dtype())
+    model = scaling_laws.ScalingLaw(mode**-1.5, mode**-0.25, width=50, samples=100, noise=0.1)
+    time = torch.logspace(-0.5, 2.5, 10)
+    return {
+        "theory": partial(scaling_laws.theory, model, time),
+        "experiment": partial(scaling_laws.experiment, model, time, seed=0, members=50),
     }
 
 
@@ -136,6 +147,7 @@ CHAPTERS = {
     "oscillator": of_oscillator,
     "deep_linear": of_deep_linear,
     "kernel_regression": of_kernel_regression,
+    "scaling_laws": of_scaling_laws,
     "population_codes": of_population_codes,
     "invariant_capacity": of_invariant_capacity,
     "signal_propagation": of_signal_propagation,

@@ -12,6 +12,7 @@ from toymodels import (
     mean_field,
     oscillator,
     population_codes,
+    scaling_laws,
     signal_propagation,
     tower,
     tree,
@@ -104,6 +105,15 @@ def white():
 def levels():
     start = row(0.3, 0.2)()
     return tower.upright_start(row(1.0, 0.5)(), start, dimension=6, size=0.3)
+
+
+def networks():
+    """Five features, three neurons, four samples."""
+    return scaling_laws.ScalingLaw(row(1.0, 0.5, 0.3, 0.2, 0.1)(), row(1.0, 1, 1, 1, 1)(), 3, 4)
+
+
+def fresh_networks():
+    return scaling_laws.ScalingLaw(row(1.0, 0.5, 0.3)(), row(1.0, 1.0, 1.0)(), 2, noise=0.1)
 
 
 def branches():
@@ -231,6 +241,25 @@ GOOD = {
     **{f"toymodels.tree.{name}": {"model": branches} for name in ("theory", "half_time")},
     "toymodels.tree.tangent_kernel": {"model": branches},
     "toymodels.tree.experiment": {"model": branches, "samples": lambda: 6},
+    "toymodels.scaling_laws.ScalingLaw": {
+        "eigenvalue": row(1.0, 0.5),
+        "target": row(1.0, 0.7),
+        "samples": lambda: 4.0,
+    },
+    **{
+        f"toymodels.scaling_laws.{name}": {"model": networks}
+        for name in ("theory", "experiment", "responses", "largest_step")
+    },
+    "toymodels.scaling_laws.compute_frontier": {"model": fresh_networks, "compute": row(2.0, 9.0)},
+    **{
+        f"toymodels.scaling_laws.online_{side}": {"model": fresh_networks, "step": row(0.1, 0.05)}
+        for side in ("theory", "experiment")
+    },
+    "toymodels.scaling_laws.power_law_shells": {
+        "source": lambda: 2.0,
+        "capacity": lambda: 1.5,
+        "modes": lambda: 50,
+    },
     "toymodels.sweeps.grid.sweep": {
         "function": lambda: lambda width: width / 2,
         "grid": lambda: {"width": [1, 2]},
