@@ -14,6 +14,7 @@ from toymodels import (
     oscillator,
     population_codes,
     scaling_laws,
+    sgd_features,
     signal_propagation,
     spring_block,
     tower,
@@ -74,6 +75,15 @@ def of_invariant_capacity() -> dict[str, Callable]:
     return {
         "theory": partial(invariant_capacity.theory, model, patterns),
         "experiment": partial(invariant_capacity.experiment, model, patterns, seed=0, members=100),
+    }
+
+
+def of_sgd_features() -> dict[str, Callable]:
+    mode = torch.arange(1, 101, dtype=torch.get_default_dtype())
+    model = sgd_features.FeatureSGD(mode**-1.5, mode**-0.25, 0.3, 4, noise=0.1)
+    return {
+        "theory": partial(sgd_features.theory, model, 200),
+        "experiment": partial(sgd_features.experiment, model, 200, seed=0, members=50),
     }
 
 
@@ -147,6 +157,7 @@ CHAPTERS = {
     "oscillator": of_oscillator,
     "deep_linear": of_deep_linear,
     "kernel_regression": of_kernel_regression,
+    "sgd_features": of_sgd_features,
     "scaling_laws": of_scaling_laws,
     "population_codes": of_population_codes,
     "invariant_capacity": of_invariant_capacity,

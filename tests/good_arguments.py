@@ -13,6 +13,7 @@ from toymodels import (
     oscillator,
     population_codes,
     scaling_laws,
+    sgd_features,
     signal_propagation,
     tower,
     tree,
@@ -50,6 +51,16 @@ NUMERICS, NETWORKS = "toymodels.numerics", "toymodels.networks"
 def shells():
     """Three degrees on a sphere."""
     return KernelRegression([1.0, 0.5, 0.1], [1.0, 0.5, 0.2], degeneracy=[1, 3, 5], ridge=0.1)
+
+
+def descent():
+    """Three features, batches of two."""
+    return sgd_features.FeatureSGD([1.0, 0.5, 0.1], [1.0, -1.0, 2.0], 0.3, 2, 0.1)
+
+
+def lessons():
+    """Two data sets of four samples."""
+    return sgd_features.draw_data(descent(), 4, seed=0, members=2)
 
 
 def swing():
@@ -325,6 +336,28 @@ GOOD = {
     "toymodels.population_codes.moments": {"steps": lambda: 10, "every": lambda: 2},
     "toymodels.oscillator.winding": {"motion": swing},
     "toymodels.oscillator.orbit": {"model": lambda: oscillator.Oscillator([0.5], 1.0, quartic=0.1)},
+    "toymodels.sgd_features.FeatureSGD": {
+        "eigenvalue": row(1.0, 0.5, 0.1),
+        "target": row(1.0, -1.0, 2.0),
+        "step": lambda: 0.3,
+        "batch_size": lambda: 2,
+    },
+    **{
+        f"toymodels.sgd_features.{name}": {"model": descent}
+        for name in ("theory", "transfer", "plateau", "largest_step")
+    },
+    "toymodels.sgd_features.experiment": {"model": descent},
+    "toymodels.sgd_features.at_compute": {
+        "model": descent,
+        "compute": lambda: 12,
+        "batch_size": lambda: torch.tensor([1, 3]),
+    },
+    "toymodels.sgd_features.best_batch": {"model": descent, "compute": lambda: 12},
+    "toymodels.sgd_features.draw_data": {"model": descent, "samples": lambda: 4},
+    **{
+        f"toymodels.sgd_features.{name}": {"model": descent, "data": lessons}
+        for name in ("reuse", "reuse_experiment")
+    },
     "toymodels.signal_propagation.Lesson": {
         "direction": lambda: torch.eye(3, dtype=DOUBLE),
         "label": row(1.0, 0.0, -1.0),
