@@ -8,6 +8,7 @@ import torch
 from toymodels import (
     data_separation,
     deep_linear,
+    distribution_shift,
     invariant_capacity,
     kernel_regression,
     mean_field,
@@ -46,6 +47,19 @@ def of_kernel_regression() -> dict[str, Callable]:
     return {
         "theory": partial(kernel_regression.theory, model, samples),
         "experiment": partial(kernel_regression.experiment, model, samples, seed=0, members=50),
+    }
+
+
+def of_distribution_shift() -> dict[str, Callable]:
+    x = torch.cartesian_prod(*2 * [torch.linspace(-2, 2, 17)])
+    kernel, p = torch.exp(-2 * torch.cdist(x, x)), x[:, 0].softmax(0)
+    model = distribution_shift.KernelShift(
+        (kernel + kernel.mT) / 2, torch.sin(2 * x[:, 1]), p, p.flip(0), ridge=0.5, noise=0.1
+    )
+    samples = torch.tensor([10, 20, 30])
+    return {
+        "theory": partial(distribution_shift.theory, model, samples),
+        "experiment": partial(distribution_shift.experiment, model, samples, seed=0, members=400),
     }
 
 
@@ -157,6 +171,7 @@ CHAPTERS = {
     "oscillator": of_oscillator,
     "deep_linear": of_deep_linear,
     "kernel_regression": of_kernel_regression,
+    "distribution_shift": of_distribution_shift,
     "sgd_features": of_sgd_features,
     "scaling_laws": of_scaling_laws,
     "population_codes": of_population_codes,

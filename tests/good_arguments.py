@@ -8,6 +8,7 @@ import torch
 from toymodels import (
     data_separation,
     deep_linear,
+    distribution_shift,
     invariant_capacity,
     mean_field,
     oscillator,
@@ -155,6 +156,22 @@ def measured():
 
 
 CODE = {"code": ring}
+
+
+def shifted():
+    """Four points whose test has other weights than their training."""
+    kernel = torch.tensor([[1.0, 0.5], [0.5, 1.0]], dtype=DOUBLE)
+    return distribution_shift.KernelShift(
+        kernel, row(1.0, -0.5)(), row(0.6, 0.4)(), row(0.2, 0.8)(), ridge=0.1
+    )
+
+
+def straight():
+    """White inputs before a test that is not white."""
+    eye = torch.eye(2, dtype=DOUBLE)
+    return distribution_shift.LinearShift(eye, eye / 2, row(1.0, -0.5)(), noise=0.1)
+
+
 CHECK = {"name": lambda: "half of it", "within": lambda: 3}
 SIDES = {"predicted": row(1.0, 0.5), "measured": measured}
 PARENT = {"parent": lambda: (-1, 0, 0)}
@@ -231,6 +248,35 @@ GOOD = {
     "toymodels.mean_field.alignment": {"model": fields, "fields": marched},
     "toymodels.mean_field.growth": {"model": fields, "fields": marched},
     "toymodels.mean_field.leading_order": {"model": white},
+    "toymodels.distribution_shift.KernelShift": {
+        "kernel": lambda: torch.eye(3, dtype=DOUBLE),
+        "train": row(0.5, 0.3, 0.2),
+        "test": row(0.2, 0.2, 0.6),
+    },
+    "toymodels.distribution_shift.LinearShift": {
+        "train_covariance": lambda: torch.eye(3, dtype=DOUBLE),
+        "test_covariance": lambda: torch.eye(3, dtype=DOUBLE),
+    },
+    **{
+        f"toymodels.distribution_shift.{name}": {"model": shifted}
+        for name in ("theory", "resolvent_theory", "modes", "train_slope")
+    },
+    **{
+        f"toymodels.distribution_shift.{name}": {"model": shifted, "temperature": lambda: 0.5}
+        for name in ("beneficial_test", "adversarial_test", "optimal_train")
+    },
+    **{
+        f"toymodels.distribution_shift.{name}": {"model": shifted, "weight": row(1.0, 2.0)}
+        for name in ("local_theory", "experiment")
+    },
+    "toymodels.distribution_shift.finite_shift": {"model": straight, "samples": row(1.0, 5.0)},
+    "toymodels.distribution_shift.network_experiment": {
+        "model": shifted,
+        "inputs": lambda: torch.eye(2, dtype=DOUBLE),
+        "activation": lambda: torch.tanh,
+        "width": lambda: 4,
+        "steps": lambda: 2,
+    },
     "toymodels.tower.Tower": {
         "target": row(1.0, 0.5),
         "readout": row(0.3, 0.2),
