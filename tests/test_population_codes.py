@@ -129,6 +129,9 @@ def test_modes_below_rounding_are_silent():
     single = RingCode(bump(circle(200).float(), 1.0))
     assert 5 < (spectrum(single) > 0).sum() < 15
     assert (spectrum(population(smooth)) > 0).sum() < 40
+    for factor in (1e-9, 1e9):  # whatever the unit of a rate
+        lam = spectrum(RingCode(factor * smooth.tuning))
+        assert (lam > 0).sum() == (spectrum(smooth) > 0).sum()
 
 
 # Alignment
