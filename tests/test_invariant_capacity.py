@@ -330,6 +330,16 @@ def test_codes_are_taken_without_replacement():
     assert experiment(InvariantReadout(1), [1], **run).fraction.all()
 
 
+def test_every_member_takes_codes_of_its_own():
+    codes, P, members = draws.normal(16, "codes", 1, (12, 8))[0], 4, 40
+    seen = experiment(InvariantReadout(2), [P], seed=16, members=members, codes=codes)
+    order = draws.uniform(16, f"patterns {P}", members, (12,)).argsort(-1)
+    y = 1.0 - 2 * draws.integers(16, f"labels {P}", members, (P,), high=2)
+    views = orbits(copies(regular([4]), 2), codes[order[:, :P]])
+    expected = torch.tensor([by_hand(*each) for each in zip(views, y, strict=True)])
+    assert torch.equal(seen.fraction[:, 0], expected) and expected.any() and not expected.all()
+
+
 def test_codes_in_general_position_lie_on_covers_curve():
     codes = torch.relu(draws.normal(8, "codes", 1, (200, 40))[0])
     P = torch.tensor([4, 6, 8])
