@@ -18,6 +18,7 @@ from toymodels import (
     sgd_features,
     signal_propagation,
     spring_block,
+    temporal_difference,
     tower,
     tree,
 )
@@ -60,6 +61,17 @@ def of_distribution_shift() -> dict[str, Callable]:
     return {
         "theory": partial(distribution_shift.theory, model, samples),
         "experiment": partial(distribution_shift.experiment, model, samples, seed=0, members=400),
+    }
+
+
+def of_temporal_difference() -> dict[str, Callable]:
+    variance, memory = torch.ones(10), torch.linspace(0.3, 0.9, 10)
+    covariance = temporal_difference.fading_memory(variance, memory, 5)
+    discount = torch.tensor([0.3, 0.6, 0.9])
+    model = temporal_difference.TemporalDifference(covariance, variance, discount, 0.02, 4)
+    return {
+        "theory": partial(temporal_difference.theory, model, 200),
+        "experiment": partial(temporal_difference.experiment, model, 200, seed=0, members=100),
     }
 
 
@@ -173,6 +185,7 @@ CHAPTERS = {
     "kernel_regression": of_kernel_regression,
     "distribution_shift": of_distribution_shift,
     "sgd_features": of_sgd_features,
+    "temporal_difference": of_temporal_difference,
     "scaling_laws": of_scaling_laws,
     "population_codes": of_population_codes,
     "invariant_capacity": of_invariant_capacity,

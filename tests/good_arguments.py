@@ -16,6 +16,7 @@ from toymodels import (
     scaling_laws,
     sgd_features,
     signal_propagation,
+    temporal_difference,
     tower,
     tree,
 )
@@ -150,6 +151,19 @@ def readout():
     return population_codes.Readout(ring(), row(1.0, 0.2, -0.5, -0.7)(), ridge=0.1)
 
 
+def guesser():
+    """Two modes of fading memory."""
+    covariance = temporal_difference.fading_memory(row(1.0, 0.5)(), row(0.8, 0.3)(), 3)
+    return temporal_difference.TemporalDifference(covariance, row(1.0, 0.5)(), 0.8, 0.05, 2)
+
+
+def world():
+    """A walk on a circle of four places, with a table of two."""
+    features = torch.eye(4, 2, dtype=DOUBLE) + 0.1
+    process = temporal_difference.RewardProcess
+    return process(temporal_difference.ring(4, 0.7), features, row(1.0, 0, 0, 0)(), 0.8, 0.1, 2, 3)
+
+
 def measured():
     """An average that came out of an experiment."""
     return Estimate(marked(row(1.01, 0.49)(), "experiment"), row(0.01, 0.01)(), 9)
@@ -277,6 +291,31 @@ GOOD = {
         "width": lambda: 4,
         "steps": lambda: 2,
     },
+    "toymodels.temporal_difference.TemporalDifference": {
+        "covariance": lambda: guesser().covariance,
+        "reward": row(1.0, 0.5),
+    },
+    "toymodels.temporal_difference.RewardProcess": {
+        "transition": lambda: world().transition,
+        "features": lambda: world().features,
+        "reward": row(1.0, 0, 0, 0),
+        "start": row(1.0, 0, 0, 0),
+    },
+    **{
+        f"toymodels.temporal_difference.{name}": {"model": guesser}
+        for name in ("theory", "experiment", "fixed_point", "plateau")
+    },
+    **{
+        f"toymodels.temporal_difference.{name}": {"process": world}
+        for name in (
+            "true_value",
+            "process_fixed_point",
+            "process_theory",
+            "process_plateau",
+            "process_experiment",
+        )
+    },
+    "toymodels.temporal_difference.ring": {"states": lambda: 4},
     "toymodels.tower.Tower": {
         "target": row(1.0, 0.5),
         "readout": row(0.3, 0.2),

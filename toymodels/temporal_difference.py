@@ -169,14 +169,15 @@ def experiment(
     seed: int,
     members: int,
     schedule: Float[Tensor, " update"] | None = None,
+    start: Float[Tensor, "*#batch mode"] | None = None,
     potential: Float[Tensor, "*#batch mode"] | None = None,
 ) -> Descent:
     """Let ``members`` learners update on fresh Gaussian episodes; ``theory`` is not used.
 
     Problems of the model's batch see the same episodes (common random numbers), as far as their
-    batch sizes go. A ``potential`` u shapes the reward: at every time it pays
-    gamma psi_{t+1}.u - psi_t.u on top, which takes u off the fixed point. Raises ValueError on no
-    members and on batch sizes that are not whole.
+    batch sizes go. ``schedule`` and ``start`` as in ``theory``. A ``potential`` u shapes the
+    reward: it pays gamma psi_{t+1}.u - psi_t.u on top, which takes u off the fixed point. Raises
+    ValueError on no members, on batch sizes that are not whole, and on weights that overflow.
     """
     schedule, members = _schedule(schedule, draws.whole_number(steps, "steps")), _some(members)
     cov, reward, gamma, eta, B, noise = _parts(model, model.covariance.dtype)
@@ -186,7 +187,8 @@ def experiment(
     target = (fixed_point(model).expand_as(reward) - u)[..., None, :]
     power = _power(cov)[..., None, :]
     modes, times = cov.shape[-3], cov.shape[-1]
-    w = torch.zeros(*reward.shape[:-1], members, modes, dtype=cov.dtype, device=cov.device)
+    first = torch.zeros_like(reward) if start is None else start.to(cov).expand_as(reward)
+    w = first[..., None, :].repeat_interleave(members, -2)
     loss = [(power * (w - target) ** 2).sum(-1)]
     for n, factor in enumerate(schedule.tolist()):
         z = stream.normal("features", n, (most, modes, times), dtype=cov.dtype)
@@ -201,7 +203,7 @@ def experiment(
         update = torch.einsum("...mbtk,...mbt->...mk", psi[..., :-1, :], Delta)
         w = w + factor * eta[..., None, None] * update
         loss.append((power * (w - target) ** 2).sum(-1))
-    return Descent(torch.arange(len(loss)), torch.stack(loss, -1), w)
+    return _seen(loss, w)
 
 
 # A world of finitely many states
@@ -311,7 +313,7 @@ def process_experiment(
         update = torch.einsum("...mbtk,...mbt->...mk", seen[..., :-1, :], Delta)
         w = w + factor * eta[..., None, None] * update
         loss.append(_quadratic(G, w - target))
-    return Descent(torch.arange(len(loss)), torch.stack(loss, -1), w)
+    return _seen(loss, w)
 
 
 # Worlds and features
@@ -572,8 +574,11 @@ def _power(cov: Tensor) -> Tensor:
 def _pull(cov: Tensor, gamma: Tensor) -> Tensor:
     """A = sum_t (Sigma[t,t] - gamma Sigma[t,t+1]), (*batch, mode)."""
     A = _power(cov) - gamma[..., None] * cov.diagonal(1, dim1=-2, dim2=-1).sum(-1)
-    require("covariance", A, A != 0, "such that sum_t (Sigma[t,t] - gamma Sigma[t,t+1]) is not 0",
-            "else a mode has no fixed point")  # fmt: skip
+    if not (A != 0).all():
+        raise ValueError(
+            "covariance must pull every mode somewhere, got sum_t (Sigma[t,t] - gamma "
+            "Sigma[t,t+1]) = 0: there is no fixed point"
+        )
     return A
 
 
@@ -615,7 +620,8 @@ def _solved(A: Tensor, earned: Tensor) -> Tensor:
 
 def _shares(B: Tensor) -> tuple[Tensor, int]:
     """1 / B for the first B episodes of the largest batch, 0 for the rest, (*batch, episode)."""
-    require("batch_size", B, B.round() == B, "a whole number in an experiment", "episodes are")
+    whole = (B.round() == B) & (B <= 1e6)
+    require("batch_size", B, whole, "a whole number in an experiment, up to 1e6", "episodes are")
     most = int(B.max())
     return (torch.arange(most, device=B.device) < B[..., None]) / B[..., None], most
 
@@ -641,7 +647,16 @@ def _schedule(schedule: Tensor | None, steps: int) -> Tensor:
 
 
 def _record(steps: int, loss: Tensor, weight: Tensor, like: Tensor) -> Descent:
+    loss = loss.nan_to_num(nan=torch.inf, posinf=torch.inf)  # a mode that overflowed, times zero
+    weight = weight.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
     return Descent(torch.arange(steps + 1), _in_dtype(loss, like), _in_dtype(weight, like))
+
+
+def _seen(loss: list[Tensor], weight: Tensor) -> Descent:
+    loss = torch.stack(loss, -1)
+    if not loss.isfinite().all():
+        raise ValueError("step must be smaller, or the batch larger: weights have overflowed")
+    return Descent(torch.arange(loss.shape[-1]), loss, weight)
 
 
 def _in_dtype(value: Tensor, like: Tensor) -> Tensor:
