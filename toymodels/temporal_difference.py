@@ -134,7 +134,7 @@ def theory(
     cov, reward, gamma, eta, B, noise = _parts(model)
     target, pull = _power(cov) * reward / _pull(cov, gamma), _pull(cov, gamma)
     spread, drift, source = _update_variance(cov, reward, gamma, noise, leading)
-    m = (0.0 if start is None else start.to(cov)) - target
+    m = _begun("start", start, reward) - target
     e, loss = m**2, [(_power(cov) * m**2).sum(-1)]
     for factor in schedule.tolist():
         rate = factor * eta[..., None]
@@ -181,14 +181,13 @@ def experiment(
     """
     schedule, members = _schedule(schedule, draws.whole_number(steps, "steps")), _some(members)
     cov, reward, gamma, eta, B, noise = _parts(model, model.covariance.dtype)
-    u = torch.zeros_like(reward) if potential is None else potential.to(cov).expand_as(reward)
+    u = _begun("potential", potential, reward)
     share, most = _shares(B)
     root, stream = _root(model.covariance), draws.Stream(seed, members, device=cov.device)
     target = (fixed_point(model).expand_as(reward) - u)[..., None, :]
     power = _power(cov)[..., None, :]
     modes, times = cov.shape[-3], cov.shape[-1]
-    first = torch.zeros_like(reward) if start is None else start.to(cov).expand_as(reward)
-    w = first[..., None, :].repeat_interleave(members, -2)
+    w = _begun("start", start, reward)[..., None, :].repeat_interleave(members, -2)
     loss = [(power * (w - target) ** 2).sum(-1)]
     for n, factor in enumerate(schedule.tolist()):
         z = stream.normal("features", n, (most, modes, times), dtype=cov.dtype)
@@ -321,7 +320,7 @@ def process_experiment(
 
 @door
 def fading_memory(
-    eigenvalue: Float[Tensor, "*batch mode"], memory: Float[Tensor, "*batch mode"], horizon: int
+    eigenvalue: Float[Tensor, "*#batch mode"], memory: Float[Tensor, "*#batch mode"], horizon: int
 ) -> Float[Tensor, "*batch mode time time"]:
     """Covariances Sigma[t,s] = eigenvalue memory^|t-s| for t, s = 0 to ``horizon``.
 
@@ -630,6 +629,19 @@ def _some(members: int) -> int:
     if draws.whole_number(members, "members") < 1:
         raise ValueError(f"members must be at least 1, got {members}: there is nobody to learn")
     return members
+
+
+def _begun(name: str, weights: Tensor | None, reward: Tensor) -> Tensor:
+    """First weights, or those of a potential, for every problem; zero if not given."""
+    if weights is None:
+        return torch.zeros_like(reward)
+    require(name, weights, weights == weights, "finite", "it is where learning begins")
+    try:
+        return weights.to(reward).expand_as(reward)
+    except RuntimeError as problem:
+        raise ValueError(
+            f"{name} must have shape {tuple(reward.shape)}, got {tuple(weights.shape)}"
+        ) from problem
 
 
 def _schedule(schedule: Tensor | None, steps: int) -> Tensor:

@@ -22,11 +22,11 @@ def argmax(function):
 def balance(variance, memory, reward, discount, step, batch, times):
     """Scatter and pull of independent modes, one after the other."""
     variance, memory, reward = (np.asarray(x) for x in (variance, memory, reward))
-    worth = [r * sum((discount * p) ** n for n in range(2000)) for r, p in zip(reward, memory)]
-    news = sum((discount * w) ** 2 * v * (1 - p * p) for w, v, p in zip(worth, variance, memory))
-    rate = [step * times * v * (1 - discount * p) for v, p in zip(variance, memory)]
-    scatter = [step**2 / batch * times * v * news for v in variance]
-    return sum(times * v * s / (2 * r) for v, s, r in zip(variance, scatter, rate))
+    worth = reward * sum((discount * memory) ** n for n in range(2000))
+    news = ((discount * worth) ** 2 * variance * (1 - memory**2)).sum()
+    rate = step * times * variance * (1 - discount * memory)
+    scatter = step**2 / batch * times * variance * news
+    return (times * variance * scatter / (2 * rate)).sum()
 
 
 def exact_plateau(step, gamma=GAMMA, times=5, batch=1):
