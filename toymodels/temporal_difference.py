@@ -197,12 +197,16 @@ def experiment(
         if (noise > 0).any():
             extra = stream.normal("rewards", n, (most, times - 1), dtype=cov.dtype)
             paid = paid + noise.sqrt()[..., None, None, None] * extra
-        Delta = paid + gamma[..., None, None, None] * value[..., 1:] - value[..., :-1]
-        Delta = Delta * share[..., None, :, None]
-        update = torch.einsum("...mbtk,...mbt->...mk", psi[..., :-1, :], Delta)
-        w = w + factor * eta[..., None, None] * update
+        w = w + factor * eta[..., None, None] * _update(psi, value, paid, gamma, share)
         loss.append((power * (w - target) ** 2).sum(-1))
     return _seen(loss, w)
+
+
+def _update(psi: Tensor, value: Tensor, paid: Tensor, gamma: Tensor, share: Tensor) -> Tensor:
+    """Mean over the batch of sum_t psi_t Delta_t, (*batch, member, mode)."""
+    Delta = paid + gamma[..., None, None, None] * value[..., 1:] - value[..., :-1]
+    Delta = Delta * share[..., None, :, None]
+    return torch.einsum("...mbtk,...mbt->...mk", psi[..., :-1, :], Delta)
 
 
 # A world of finitely many states
@@ -307,10 +311,7 @@ def process_experiment(
         seen = _lookup(psi, state)  # (*batch, member, episode, time, mode)
         value = (seen * w[..., None, None, :]).sum(-1)
         paid = _lookup(r[..., None], state[..., :-1])[..., 0]
-        Delta = paid + gamma[..., None, None, None] * value[..., 1:] - value[..., :-1]
-        Delta = Delta * share[..., None, :, None]
-        update = torch.einsum("...mbtk,...mbt->...mk", seen[..., :-1, :], Delta)
-        w = w + factor * eta[..., None, None] * update
+        w = w + factor * eta[..., None, None] * _update(seen, value, paid, gamma, share)
         loss.append(_quadratic(G, w - target))
     return _seen(loss, w)
 
