@@ -190,6 +190,7 @@ def test_a_diverging_loss_is_infinite_and_never_nan():
     loss = theory(wild, [10, 5000]).loss
     assert loss[0].isfinite() and loss[1].isinf()
     assert at_compute(wild, 5000, torch.tensor([1])).isinf().all()
+    assert best_batch(FeatureSGD([1.0], [1.0], 5.0, 1), 1000) == 1000  # small batches overflow
     with pytest.raises(ValueError, match="overflows at every batch size"):
         best_batch(FeatureSGD([1.0], [1.0], 1e200, 1), 10)
     with pytest.raises(ValueError, match="has overflowed"):
