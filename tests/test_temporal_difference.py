@@ -580,6 +580,7 @@ def test_precision_follows_the_model():
     [
         ({"covariance": COV[:, :1, :1]}, "covariance must be square with the times 0 to T"),
         ({"covariance": COV * torch.tensor([1.0, 2, 1, 1, 1, 1])}, "covariance must be symmetric"),
+        ({"covariance": COV + 1e-4 * torch.ones(6, 6).triu(1)}, "covariance must be symmetric"),
         ({"covariance": COV - 0.5 * torch.eye(6)}, "covariance must have no negative eigenvalue"),
         ({"covariance": COV * math.inf}, "covariance must be finite"),
         ({"reward": LAM * math.inf}, "reward must be finite"),
