@@ -350,6 +350,7 @@ def test_every_training_set_has_points_and_noise_of_its_own(weighted):
     model = cloud(ridge=0.2, noise=0.3)
     weight = model.test / model.train if weighted else None
     seen = experiment(model, torch.tensor([6, 9]), seed=5, members=5, chunk=2, weight=weight)
+    assert seen.error.shape == (5, 2)
     used = torch.ones(40, dtype=DOUBLE) if weight is None else weight
     for size, n in enumerate((6, 9)):
         chance = draws.uniform(5, f"points {n}", 5, (n,))
@@ -640,6 +641,10 @@ def test_impossible_kernel_models_are_refused(change, message):
         ({"train_covariance": torch.ones(20, 20).triu()}, "train_covariance must be symmetric"),
         ({"test_covariance": -torch.eye(20)}, "test_covariance must have no negative"),
         ({"train_covariance": torch.zeros(20, 20)}, "train_covariance must not be 0"),
+        (
+            {"train_covariance": torch.stack([torch.eye(20), torch.zeros(20, 20)])},
+            "train_covariance must not be 0",
+        ),
         ({"target": torch.full((20,), torch.inf)}, "target must be finite"),
         ({"target": torch.ones(19)}, "axis 'input'"),
         ({"noise": -1.0}, "noise must be finite and not negative"),
