@@ -32,7 +32,7 @@ SCRIPT = Path(__file__).with_suffix(".js").read_text("utf-8")
 HALF = 132.0  # what the longest arrow takes of the height
 LONG = 1.12  # arrows over the outermost point
 NAME = 1.09  # where the name of an arrow stands, over its length
-RANGES = {"turn": (-180, 180), "lift": (-90, 90)}  # degrees
+RANGES = {"turn": (-180, 179), "lift": (-90, 90)}  # degrees; once around
 View = Sequence[Real]  # turn and lift
 
 
@@ -98,7 +98,7 @@ def _check_view(label: str, view: View) -> None:
     fits = len(view) == 2 and all(a <= v <= b for v, (a, b) in zip(view, ranges, strict=True))
     if not fits or any(v != round(v) for v in view):
         raise ValueError(
-            f"view {label!r} must be whole degrees, -180 to 180 around and -90 to 90 up, got {view}"
+            f"view {label!r} must be whole degrees, -180 to 179 around and -90 to 90 up, got {view}"
         )
 
 
