@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.integrate import quad
 from scipy.linalg import expm
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq, linprog, minimize_scalar
 
 K = np.arange(1, 101)
 LAM, POWER = K**-1.5, K**-2.0
@@ -95,12 +95,21 @@ def stop(noise):
     return minimize_scalar(lambda t: white_loss(t, noise), bounds=(0.1, 5), method="bounded").x
 
 
-def balanced(a, b, cost, easy_floor=False, of_time=False):
-    """Exponent where what time leaves equals what width leaves, for C = N^cost t."""
+def best(a, b, cost, *, onset=True, of_time=False):
+    """N = C^n, t = C^(1 - cost n): the least of the largest of all powers of C that are left."""
+    terms = [((a - 1) / b, 0.0), (0.0, min(a - 1, b))]  # falls with t, and with N
+    if onset and a - 1 > b:  # else it is never the largest
+        terms.append((1 - 1 / b, 1.0))
+    rows = [[fall * cost - width, -1.0] for fall, width in terms]
+    bounds = [(0, 1 / cost), (None, None)]
+    found = linprog([0, 1], rows, [fall for fall, _ in terms], bounds=bounds)
+    return 1 - cost * found.x[0] if of_time else -found.fun
+
+
+def balanced(a, b):
+    """What time leaves equals what width leaves, a minimum or not, for C = N^2 t."""
     fall = (a - 1) / b
-    easy = fall / b if easy_floor else fall - (1 - 1 / b)
-    grows = 1 / b if a - 1 < b else easy  # of the width with time
-    return (1 if of_time else fall) / (1 + cost * grows)
+    return fall / (1 + 2 * (1 / b if a - 1 < b else fall - (1 - 1 / b)))
 
 
 WIDTH, BIAS, DATA = static()
@@ -110,7 +119,7 @@ ANSWERS = {
     "plateaus": [WIDTH, DATA],
     "contour": fresh,
     "stopping": stop(0.5),
-    "dense": lambda a, b: balanced(a, b, 2),
+    "dense": lambda a, b: best(a, b, 2),
 }
 
 # from the message and the question alone, in the order of the messages
@@ -121,9 +130,10 @@ MISTAKES = {
     "contour": [lambda lam, power, width, time: fresh(lam, power, width, time / 2), squared, wide],
     "stopping": [stop(0.25), stop(0.5**0.5)],
     "dense": [
-        lambda a, b: balanced(a, b, 1),
-        lambda a, b: balanced(a, b, 2, easy_floor=True),
-        lambda a, b: balanced(a, b, 2, of_time=True),
+        lambda a, b: best(a, b, 1),
+        lambda a, b: best(a, b, 2, onset=False),
+        lambda a, b: best(a, b, 2, of_time=True),
+        balanced,
         lambda a, b: (a - 1) / (2 + b),
     ],
 }

@@ -53,6 +53,8 @@ def _bias(lam: Tensor, power: Tensor, width: float, time: float) -> Tensor:
 def _dense(source: float, capacity: float) -> float:
     if source - 1 < capacity:
         return (source - 1) / (2 + capacity)
+    if capacity > 2:  # the onset grows with the width at fixed compute
+        return capacity / (2 + capacity)
     return (source - 1) / (2 * source - capacity)
 
 
@@ -125,9 +127,12 @@ dense = Exercise(
             lambda a, b: (a - 1) / (2 + b) if a - 1 < b else (a - 1) * b / (b**2 + 2 * (a - 1))
         ),
         "that is the exponent of the time.": (
-            lambda a, b: b / (2 + b) if a - 1 < b else b / (2 * a - b)
+            lambda a, b: b / (2 + b) if a - 1 < b or b > 2 else b / (2 * a - b)
+        ),
+        "for a steep spectrum onset and time both grow with the width at fixed C: no minimum.": (
+            lambda a, b: (a - 1) / (2 + b) if a - 1 < b else (a - 1) / (2 * a - b)
         ),
         "the hard branch ends where a - 1 reaches b.": lambda a, b: (a - 1) / (2 + b),
     },
-    inputs=((2.0, 1.5), (1.5, 2.0), (4.0, 1.5), (3.5, 1.2)),
+    inputs=((2.0, 1.5), (1.5, 2.0), (4.0, 1.5), (3.5, 1.2), (6.0, 3.0)),
 )
