@@ -131,7 +131,7 @@ paid_halfway = Exercise(
     mistakes={
         "the potential moves the start alone: the news is that of the same walk.": [0.25, 0.25],
         "errors are squared: half of the distance is a quarter of the error.": [0.5, 1.0],
-        "the news is not halved either: every payment comes with the next state's.": [0.25, 0.5],
+        "paid by transition, a potential leaves all the news: none is halved.": [0.25, 0.5],
     },
 )
 
