@@ -76,7 +76,7 @@ tuned = Exercise(
         "that is the width: the concentration is one over its square.": (
             lambda m: 1 / (2**0.5 * m)
         ),
-        "the transform falls with the square of the frequency, and so does the answer grow.": (
+        "the exponent of the transform holds the square of the frequency, and so does the answer.": (
             lambda m: 2 * m
         ),
     },
@@ -87,7 +87,7 @@ blind = Exercise(
     question="The error of a target that no neuron sees",
     solution=2.5,
     mistakes={
-        "the bracket alone: what is not learned also disturbs what is.": 1.0,
+        "that is B alone: what is missed acts as noise, and the noise is amplified.": 1.0,
         "that is what chance writes into the modes; the target itself is missed, too.": 1.5,
         "the share of modes that is learned does not help: the target has none of them.": 0.4,
     },
