@@ -76,7 +76,7 @@ tuned = Exercise(
         "that is the width: the concentration is one over its square.": (
             lambda m: 1 / (2**0.5 * m)
         ),
-        "the exponent of the transform holds the square of the frequency, and so does the answer.": (
+        "the exponent of the transform holds the frequency squared, and so does the answer.": (
             lambda m: 2 * m
         ),
     },
