@@ -11,6 +11,7 @@ from toymodels.page.turn import project, turn
 
 SQUARE = np.array([[1.0, 0, 0.5], [0, 1, 0.5], [-1, 0, 0.5], [0, -1, 0.5]])
 WORDS = {"name": "square", "alt": "A square above a plane, seen from the side."}
+ATTRIBUTE = "all => all.map(path => path.getAttribute('d'))"
 HOSTILE = "</script><b onclick='x'>&\"</title>"
 
 
@@ -103,6 +104,37 @@ def test_turns_by_key_drag_and_button_as_python_projects(tab):
     assert tab.locator("#square [aria-pressed=true]").all_inner_texts() == ["above"]
     assert tab.locator("#other path.moving").first.get_attribute("d") == other
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_names_stand_beside_their_arrows(tab):
+    """Below the end of an arrow that points down, above it otherwise; none where it is a dot."""
+    names, fixed = tab.locator("#square text.axis"), tab.locator("#square path.fixed")
+
+    def where():
+        return names.evaluate_all(
+            "all => all.map(t => [t.getAttribute('visibility'), +t.getAttribute('x'), "
+            "+t.getAttribute('y')])"
+        )
+
+    start = Reader(picture()).tags
+    drawn = [(a["visibility"], float(a["x"]), float(a["y"])) for t, a in start if t == "text"]
+    assert [seen for seen, _, _ in where()] == ["visible"] * 3
+    np.testing.assert_allclose([w[1:] for w in where()], [d[1:] for d in drawn], atol=1e-6)
+    tab.locator("#square").get_by_role("button", name="above").click()
+    assert [seen for seen, _, _ in where()] == ["visible", "visible", "hidden"]
+    tab.locator("#square").get_by_role("button", name="side").click()
+    ends = [re.findall(r"[\d.]+", d)[-1] for d in fixed.evaluate_all(ATTRIBUTE)]
+    apart = [y - float(end) for (_, _, y), end in zip(where(), ends, strict=True)]
+    np.testing.assert_allclose(apart, [12, 12, -12], atol=1e-6)
+
+
+def test_only_the_first_finger_and_the_main_button_turn(tab):
+    box = tab.locator("#square svg.turn").bounding_box()
+    tab.mouse.move(box["x"] + 100, box["y"] + 100)
+    tab.mouse.down(button="right")
+    tab.mouse.move(box["x"] + 150, box["y"] + 150)
+    assert angles(tab) == ["30°", "20°"]
+    tab.mouse.up(button="right")
 
 
 def test_goes_on_beyond_a_full_turn_and_stops_overhead(tab):

@@ -28,9 +28,10 @@ function redraw() {
   [0, 1, 2].forEach((k) => {
     const end = (size) => project([0, 1, 2].map((j) => (j === k ? size * data.arrow : 0)));
     lines[k].setAttribute("d", `M${end(-1).join(" ")} ${end(1).join(" ")}`);
-    const [x, y] = end(data.name);
+    const [x, y] = end(1).map(Number), down = y - MIDDLE[1];
     words[k].setAttribute("x", x);
-    words[k].setAttribute("y", y);
+    words[k].setAttribute("y", y + (down >= 0 ? data.beside : -data.beside));
+    words[k].setAttribute("visibility", Math.hypot(x - MIDDLE[0], down) >= data.short ? "visible" : "hidden");
   });
   data.shapes.forEach((shape, k) => {
     const flat = shape.map((point) => project(point).join(" "));
@@ -52,11 +53,12 @@ function look(view) {
 
 let last = null; // where the pointer went down, and the view at that time
 svg.addEventListener("pointerdown", (event) => {
+  if (!event.isPrimary || event.button !== 0) return; // a second finger, a menu
   svg.setPointerCapture(event.pointerId);
   last = { x: event.clientX, y: event.clientY, view: inputs.map((input) => Number(input.value)) };
 });
 svg.addEventListener("pointermove", (event) => {
-  if (last === null) return;
+  if (last === null || !event.isPrimary) return;
   const unit = (SPEED * 480) / svg.getBoundingClientRect().width;
   const [turned, lifted] = last.view;
   look([turned - unit * (event.clientX - last.x), lifted + unit * (event.clientY - last.y)].map(Math.round));

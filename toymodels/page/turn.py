@@ -31,7 +31,8 @@ from toymodels.page.style import COLORS
 SCRIPT = Path(__file__).with_suffix(".js").read_text("utf-8")
 HALF = 132.0  # what the longest arrow takes of the height
 LONG = 1.12  # arrows over the outermost point
-NAME = 1.09  # where the name of an arrow stands, over its length
+BESIDE = 12.0  # from the end of an arrow to the middle of its name, up or down
+SHORT = 6.0  # an arrow that points at the eye has no name
 RANGES = {"turn": (-180, 179), "lift": (-90, 90)}  # degrees; once around
 View = Sequence[Real]  # turn and lift
 
@@ -68,7 +69,8 @@ def turn(
     data = {
         "shapes": [(HALF / LONG / far * points).tolist() for points in solids.values()],
         "arrow": HALF,
-        "name": NAME,
+        "beside": BESIDE,
+        "short": SHORT,
         "views": list(views.values()),
     }
     parts = [_picture(data, list(solids), axes, name, alt, start), _handles(name, start)]
@@ -111,16 +113,23 @@ def _dots(points: np.ndarray) -> str:
     return "".join(f"M{WIDTH / 2 + a:.1f} {HEIGHT / 2 + d:.1f}h0" for a, d in points)
 
 
+def _name(end: np.ndarray, word: str) -> str:
+    """The name of an arrow, beside its end and away from the middle, where no arrow crosses it."""
+    across, down = end
+    beside = BESIDE if down > -0.05 else -BESIDE  # as rounded by turn.js
+    seen = "visible" if np.hypot(across, down) >= SHORT else "hidden"
+    return (
+        f'<text class="axis" text-anchor="middle" dy=".33em" visibility="{seen}" '
+        f'x="{WIDTH / 2 + across:.1f}" y="{HEIGHT / 2 + down + beside:.1f}">{escape(word)}</text>'
+    )
+
+
 def _picture(data: dict, legends: list[str], axes, name: str, alt: str, start: View) -> str:
     arrows = data["arrow"] * np.eye(3)
     ends = project(np.stack([-arrows, arrows], 1), start)
-    words = project(NAME * arrows, start)
+    words = [_name(end, word) for end, word in zip(project(arrows, start), axes, strict=True)]
     lines = "".join(f'<path class="fixed" d="{_path(end, False)}"/>' for end in ends)
-    lines += "".join(
-        f'<text class="axis" text-anchor="middle" dy=".33em" x="{WIDTH / 2 + a:.1f}" '
-        f'y="{HEIGHT / 2 + d:.1f}">{escape(word)}</text>'
-        for (a, d), word in zip(words, axes, strict=True)
-    )
+    lines += "".join(words)
     series = [
         Series(legend, np.zeros(1), np.zeros((1, 1)), "moving", color, dash)
         for legend, color, dash in zip(legends, COLORS, DASHES, strict=False)
@@ -132,7 +141,8 @@ def _picture(data: dict, legends: list[str], axes, name: str, alt: str, start: V
         lines += f'<path class="moving dots" {look} d="{_dots(flat)}"/>'
     return f"""{legend_list(series)}
 <div class="plot"><svg class="turn" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"
- aria-labelledby="{name}-title" style="touch-action: none; cursor: grab">
+ aria-labelledby="{name}-title" style="touch-action: pinch-zoom; cursor: grab;
+ user-select: none; -webkit-user-select: none">
 <title id="{name}-title">{escape(alt)}</title>{lines}</svg></div>
 """
 
