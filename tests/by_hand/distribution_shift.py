@@ -100,6 +100,7 @@ MISTAKES = {
         sum(white_exam(add=False)),
         white_exam()[1],
         sum(white_exam(square=1)),
+        sum(white_exam(noise=0)),
     ],
     "lecture": [lecture(1), lecture(0), 10.0, lecture(2), lecture(-0.5)],
     "easiest": [

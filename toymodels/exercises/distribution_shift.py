@@ -29,11 +29,12 @@ half_exam = Exercise(
     question="Error on an exam that asks the half of the inputs that matters",
     solution=0.85,
     mistakes={
-        "that is the error in training: the trace is the same, but not what is missed.": 0.6,
+        "that is the error on the lecture: the trace is the same, but not what is missed.": 0.6,
         "that is what is missed on average: the scatter comes on top.": 0.5,
         "what scatters is the error on fresh noisy labels: add the noise.": 0.8,
         "that is the scatter alone: half of the target is still missed.": 0.35,
         "half of each weight is missed, and the error squares the half.": 1.35,
+        "the labels are noisy: their noise scatters, too.": 0.75,
     },
 )
 
@@ -43,7 +44,7 @@ lecture = Exercise(
     mistakes={
         "that is a lecture like the exam: it is no better than one on both alike.": 9.0,
         "that is a lecture on both alike: it is no better than the exam itself.": 5.0,
-        "then the second input would be learned never: its noise would be infinite.": 10.0,
+        "then the second input would never be heard: its error would be infinite.": 10.0,
         "the variances go as roots of the exam's, not as their squares.": 10 * 81 / 82,
         "the more an input is asked for, the more of it belongs into the lecture.": 2.5,
     },
