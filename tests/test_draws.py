@@ -160,3 +160,11 @@ def test_a_stream_is_the_same_on_every_device(device):
     torch.testing.assert_close(
         there.normal("n", step, (50,)).cpu(), here.normal("n", 11, (50,)), atol=1e-14, rtol=1e-14
     )
+
+
+def test_a_whole_number_that_is_too_small_is_refused_with_the_reason():
+    assert draws.whole_number(2, "members", 2, "one has no error bar") == 2
+    with pytest.raises(ValueError, match="members must be at least 2, got 1: one has no error bar"):
+        draws.whole_number(1, "members", 2, "one has no error bar")
+    with pytest.raises(ValueError, match="members must be a non-negative whole number, got -1"):
+        draws.whole_number(-1, "members", 2, "one has no error bar")

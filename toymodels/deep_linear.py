@@ -192,8 +192,7 @@ def aligned(model: DeepLinear, *, width: int, seed: int, members: int = 1) -> li
     s, modes = model.target, model.target.shape[-1]
     if draws.whole_number(width, "width") < modes:
         raise ValueError(f"width must be at least the {modes} modes, got {width}")
-    if draws.whole_number(members, "members") < 1:
-        raise ValueError("members must be at least 1, got 0: nothing would train")
+    draws.whole_number(members, "members", 1, "nothing would train")
     u0, c = model.per_mode("start"), model.per_mode("imbalance")
     gains = [u0.abs() ** (1 / model.depth)] * model.depth
     if model.depth == 2:

@@ -210,8 +210,7 @@ def local_theory(
     same everywhere this is ``theory``. ``kappa`` of the record is 1 / <1 / kappa(x)>_p.
     Iterates kappa from above; raises ValueError on weights that are not positive.
     """
-    if draws.whole_number(iterations, "iterations") < 1:
-        raise ValueError(f"iterations must be at least 1, got {iterations}: nothing is solved")
+    draws.whole_number(iterations, "iterations", 1, "nothing is solved")
     K, y, p, q, ridge, noise = (part.to(torch.float64) for part in _parts(model))
     own_ridge = (ridge[..., None] / _checked_weight(weight, y))[..., None, :]
     K, (y, p, q) = K[..., None, :, :], (_sizes_last(part) for part in (y, p, q))
@@ -295,8 +294,7 @@ def optimal_train(
     """
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature must be finite and not negative, got {temperature}")
-    if draws.whole_number(steps, "steps") < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}: nothing would move")
+    draws.whole_number(steps, "steps", 1, "nothing would move")
     test, start = _sizes_last(model.test), _sizes_last(model.train)
     start = start.expand(*start.shape[:-2], len(samples), -1).log()
 
@@ -723,8 +721,7 @@ def _whole(samples: Tensor) -> Tensor:
 def _check_counts(seed: int, members: int, chunk: int) -> None:
     draws.whole_number(seed, "seed")
     for name, value in (("members", members), ("chunk", chunk)):
-        if draws.whole_number(value, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}: there is nothing to fit")
+        draws.whole_number(value, name, 1, "there is nothing to fit")
 
 
 def _checked_weight(weight: Tensor | None, like: Tensor) -> Tensor:

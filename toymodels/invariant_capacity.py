@@ -114,8 +114,7 @@ def copies(
 
     Raises ValueError on no channels.
     """
-    if draws.whole_number(channels, "channels") < 1:
-        raise ValueError(f"channels must be at least 1, got {channels}: there is no code")
+    draws.whole_number(channels, "channels", 1, "there is no code")
     eye = torch.eye(channels, dtype=representation.dtype, device=representation.device)
     return torch.stack([torch.kron(eye, matrix) for matrix in representation])
 
@@ -330,8 +329,7 @@ def pooling_experiment(
     _check_counts(seed, members)
     sizes = _whole(patterns).tolist()
     for name, value in (("positions", positions), ("window", window)):
-        if draws.whole_number(value, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        draws.whole_number(value, name, 1, "there is nothing to separate")
     if positions % window:
         raise ValueError(f"window must divide the {positions} positions, got {window}")
     pool = pool or (lambda x: x.amax(-1))
@@ -449,5 +447,4 @@ def _whole(patterns: Tensor) -> Tensor:
 
 def _check_counts(seed: int, members: int) -> None:
     draws.whole_number(seed, "seed")
-    if draws.whole_number(members, "members") < 1:
-        raise ValueError(f"members must be at least 1, got {members}: there is nothing to label")
+    draws.whole_number(members, "members", 1, "there is nothing to label")

@@ -251,8 +251,7 @@ def sphere_experiment(
     out of ``error``. Members and chunks as in ``experiment``; one model, no batch.
     """
     _check_counts(seed, members, chunk)
-    if draws.whole_number(dimension, "dimension") < 2:
-        raise ValueError(f"dimension must be at least 2, got {dimension}: there is no sphere")
+    draws.whole_number(dimension, "dimension", 2, "there is no sphere")
     sizes = _whole(samples).tolist()
     lam, v = model.eigenvalue, model.target
     if lam.ndim != 1 or v.ndim != 1 or model.degeneracy is None:
@@ -407,8 +406,7 @@ def _whole(samples: Tensor) -> Tensor:
 def _check_counts(seed: int, members: int, chunk: int) -> None:
     draws.whole_number(seed, "seed")
     for name, value in (("members", members), ("chunk", chunk)):
-        if draws.whole_number(value, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}: there is nothing to fit")
+        draws.whole_number(value, name, 1, "there is nothing to fit")
 
 
 def _check_features(features: Tensor, lam: Tensor, largest: int) -> None:

@@ -384,8 +384,7 @@ def _counter(model: Oscillator, steps: int) -> Tensor:
 
 def _kicks(model: Oscillator, steps: int, seed: int, members: int) -> Tensor:
     draws.whole_number(seed, "seed")
-    if draws.whole_number(members, "members") < 1:
-        raise ValueError("members must be at least 1, got 0: nothing would roll")
+    draws.whole_number(members, "members", 1, "nothing would roll")
     c, s2 = model.curvature, model.per_mode("noise")[..., None, None, :]
     shape = (*c.shape[:-1], members, steps, c.shape[-1])
     if not bool((s2 > 0).any()):

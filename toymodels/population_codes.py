@@ -195,8 +195,7 @@ def experiment(
     overlaps that are singular, which a positive ridge mends.
     """
     for name, value in (("members", members), ("chunk", chunk)):
-        if draws.whole_number(value, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}: there is nothing to fit")
+        draws.whole_number(value, name, 1, "there is nothing to fit")
     draws.whole_number(seed, "seed")
     sizes = _sizes(samples)
     response, modes, k = _response(model.code), _modes(model.code), overlap(model.code)
@@ -285,8 +284,7 @@ def gratings(
     phases are a multiple of 4.
     """
     for name, value in (("orientations", orientations), ("phases", phases)):
-        if draws.whole_number(value, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}: there is nothing to see")
+        draws.whole_number(value, name, 1, "there is nothing to see")
     theta, phi = (
         (torch.arange(count, dtype=torch.float64) + 0.5) * (turn / count)
         for count, turn in ((orientations, torch.pi), (phases, 2 * torch.pi))
@@ -379,8 +377,7 @@ def recurrent_code(
     their draws. Stimuli are ordered by trial, then by time; see ``moments``.
     """
     for name, value in (("members", members), ("neurons", neurons)):
-        if draws.whole_number(value, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}: there is nobody to answer")
+        draws.whole_number(value, name, 1, "there is nobody to answer")
     time = moments(steps)
     kept = moments(steps, every)
     options = {"dtype": cue.dtype, "device": cue.device}
@@ -407,8 +404,7 @@ def moments(steps: int = 100, every: int = 1) -> Float[Tensor, " time"]:
     first.
     """
     for name, value in (("steps", steps), ("every", every)):
-        if draws.whole_number(value, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        draws.whole_number(value, name, 1, "there would be no time to keep")
     if steps % every:
         raise ValueError(f"every must divide the {steps} steps, got {every}")
     return 2 / steps * torch.arange(every, steps + 1, every, dtype=torch.float64)

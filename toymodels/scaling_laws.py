@@ -208,8 +208,7 @@ def compute_frontier(
     require("compute", compute, compute > 0, "positive and finite", "it buys steps and neurons")
     if not torch.as_tensor(model.samples).isinf().all():
         raise ValueError("samples must be infinite: the frontier is that of fresh data")
-    if draws.whole_number(rounds, "rounds") < 1:
-        raise ValueError(f"rounds must be at least 1, got {rounds}: nothing would be sought")
+    draws.whole_number(rounds, "rounds", 1, "nothing would be sought")
     C, bath = compute.double(), _bath(model)
     most = float(bath.count.sum().log())
     wide = {name: getattr(bath, name)[..., None, :] for name in ("lam", "power")}
@@ -287,8 +286,7 @@ def power_law_shells(
     for name, value in (("source", source), ("capacity", capacity), ("ratio", ratio)):
         if not 1 < value < inf:
             raise ValueError(f"{name} must be above 1 and finite, got {value:g}")
-    if draws.whole_number(modes, "modes") < 1:
-        raise ValueError(f"modes must be at least 1, got {modes}: there is nothing to learn")
+    draws.whole_number(modes, "modes", 1, "there is nothing to learn")
     edge = [0]
     while edge[-1] < modes:
         edge.append(min(max(edge[-1] + 1, int(ratio * edge[-1])), modes))
@@ -328,8 +326,7 @@ def experiment(
     """
     draws.whole_number(seed, "seed")
     for name, value in (("members", members), ("chunk", chunk)):
-        if draws.whole_number(value, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}: there is nothing to train")
+        draws.whole_number(value, name, 1, "there is nothing to train")
     if step is None:
         check_time(time)
     else:
@@ -352,8 +349,7 @@ def online_experiment(
     """
     _check_online(model, step, batch_size)
     draws.whole_number(seed, "seed")
-    if draws.whole_number(members, "members") < 1:
-        raise ValueError(f"members must be at least 1, got {members}: there is nothing to train")
+    draws.whole_number(members, "members", 1, "there is nothing to train")
     lam, w, noise = _features(model)
     options = {"dtype": lam.dtype, "device": lam.device}
     size = _sizes(model, "width")
@@ -669,5 +665,4 @@ def _check_online(model: ScalingLaw, step: Tensor, batch_size: int) -> None:
     require("step", step, step >= 0, "finite and not negative", "descent goes down")
     if not torch.as_tensor(model.samples).isinf().all():
         raise ValueError("samples must be infinite: every batch is fresh")
-    if draws.whole_number(batch_size, "batch_size") < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}: nothing is learned")
+    draws.whole_number(batch_size, "batch_size", 1, "nothing is learned")

@@ -192,8 +192,7 @@ def at_compute(
     The model's own ``batch_size`` is not used. Infinite where the descent has overflowed.
     Raises ValueError on sizes that are not between 1 and ``compute``.
     """
-    if draws.whole_number(compute, "compute") < 1:
-        raise ValueError(f"compute must be at least 1, got {compute}: no sample is seen")
+    draws.whole_number(compute, "compute", 1, "no sample is seen")
     size = batch_size
     if not ((size >= 1) & (size <= compute)).all():
         raise ValueError(
@@ -334,8 +333,7 @@ def draw_data(model: FeatureSGD, samples: int, *, seed: int, members: int) -> Da
     if model.batch:
         raise ValueError(f"model must be a single one, got a batch of shape {model.batch}")
     _check_counts(seed, members)
-    if draws.whole_number(samples, "samples") < 1:
-        raise ValueError(f"samples must be at least 1, got {samples}: there is no data")
+    draws.whole_number(samples, "samples", 1, "there is no data")
     lam, place = (
         model.eigenvalue,
         {"dtype": model.eigenvalue.dtype, "device": model.eigenvalue.device},
@@ -522,5 +520,4 @@ def _beside(model: FeatureSGD, data: Dataset) -> tuple[Tensor, Tensor, Tensor, T
 def _check_counts(seed: int, members: int, chunk: int = 1) -> None:
     draws.whole_number(seed, "seed")
     for name, value in (("members", members), ("chunk", chunk)):
-        if draws.whole_number(value, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}: there is nothing to run")
+        draws.whole_number(value, name, 1, "there is nothing to run")

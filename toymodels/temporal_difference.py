@@ -627,8 +627,7 @@ def _shares(B: Tensor) -> tuple[Tensor, int]:
 
 
 def _some(members: int) -> int:
-    if draws.whole_number(members, "members") < 1:
-        raise ValueError(f"members must be at least 1, got {members}: there is nobody to learn")
+    draws.whole_number(members, "members", 1, "there is nobody to learn")
     return members
 
 

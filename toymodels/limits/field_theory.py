@@ -178,8 +178,7 @@ def one_hidden(
     Raises ValueError as ``linear`` does.
     """
     problem = _Problem.checked(kernel, label, richness, steps, step, 1)
-    if draws.whole_number(points, "points") < 1:
-        raise ValueError("points must be at least 1, got 0: a quadrature needs nodes")
+    draws.whole_number(points, "points", 1, "a quadrature needs nodes")
     nodes = min(150, max(4, round(points ** (1 / (problem.samples + 1)))))
     fine = _quadrature(problem, activation, nodes)
     coarse = _quadrature(problem, activation, 3 * nodes // 4)
@@ -198,8 +197,7 @@ class _Problem:
 
     @classmethod
     def checked(cls, kernel, label, richness, steps, step, hidden_layers) -> "_Problem":
-        if draws.whole_number(hidden_layers, "hidden_layers") < 1:
-            raise ValueError("hidden_layers must be at least 1, got 0: a kernel machine is linear")
+        draws.whole_number(hidden_layers, "hidden_layers", 1, "a kernel machine is linear")
         draws.whole_number(steps, "steps")
         slack = max(1e-10, 10 * kernel.shape[-1] * torch.finfo(kernel.dtype).eps)
         kernel, label = kernel.double(), label.double()

@@ -83,8 +83,7 @@ def integers(
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Whole numbers from 0 to ``high`` - 1, shape ``(members, *shape)``, dtype int64."""
-    if whole_number(high, "high") < 1:
-        raise ValueError(f"high must be at least 1, got {high}: there is nothing to draw from")
+    whole_number(high, "high", 1, "there is nothing to draw from")
     return _stack(
         lambda stream: stream.integers(high, size=shape), seed, purpose, members, first, shape
     ).to(device)
@@ -146,8 +145,7 @@ class Stream:
         self, purpose: str, step: int | Tensor, shape: tuple[int, ...], *, high: int
     ) -> Tensor:
         """Whole numbers from 0 to ``high`` - 1, dtype int64."""
-        if whole_number(high, "high") < 1:
-            raise ValueError(f"high must be at least 1, got {high}: there is nothing to draw from")
+        whole_number(high, "high", 1, "there is nothing to draw from")
         bits = _shifted(self._bits(purpose, step, prod(shape)), 1)  # 63 bits: never negative
         return bits.remainder_(high).reshape(self.members, *shape)
 
@@ -184,14 +182,19 @@ def _shifted(bits: Tensor, places: int) -> Tensor:
     return (bits >> places).bitwise_and_(2 ** (64 - places) - 1)
 
 
-def whole_number(value: object, name: str) -> int:
-    """``value`` if it is a non-negative whole number; a ValueError says so if not."""
+def whole_number(value: object, name: str, least: int = 0, why: str = "") -> int:
+    """``value`` if it is a whole number, not negative and ``least`` or more.
+
+    Raises ValueError if not; ``why`` is the end of its sentence when the number is too small.
+    """
     try:
         whole = index(value)  # NumPy's whole numbers and tensors that hold one, too
     except TypeError:
         whole = -1
     if isinstance(value, bool) or whole < 0:
         raise ValueError(f"{name} must be a non-negative whole number, got {value!r}")
+    if whole < least:
+        raise ValueError(f"{name} must be at least {least}, got {whole}: {why}")
     return whole
 
 

@@ -344,8 +344,7 @@ def _check_axis(name: str, values: Iterable) -> list:
 
 def _checked_workers(workers: Any, threads: int) -> Any:
     """``workers`` as a number of Python's, or the client of a cluster."""
-    if whole_number(threads, "threads") < 1:
-        raise ValueError("threads must be at least 1, got 0: nothing would compute")
+    whole_number(threads, "threads", 1, "nothing would compute")
     if hasattr(workers, "__index__"):  # NumPy's numbers have it too
         count = whole_number(workers, "workers")
         if count < 1:
