@@ -10,6 +10,7 @@ from toymodels import (
     deep_linear,
     distribution_shift,
     invariant_capacity,
+    kernel_alignment,
     kernel_regression,
     mean_field,
     oscillator,
@@ -123,6 +124,17 @@ def of_signal_propagation() -> dict[str, Callable]:
     }
 
 
+def of_kernel_alignment() -> dict[str, Callable]:
+    place, label = torch.linspace(0, 5.5, 12), torch.tensor([1.0, -1, 1, -1]).repeat_interleave(3)
+    kernel, rate = torch.exp(-(place[:, None] - place).abs()), torch.tensor([0.0, 1.0, 4.0, 16.0])
+    model = kernel_alignment.AligningFeatures(kernel, label / 12**0.5, rate)
+    time = torch.linspace(0, 6, 61)
+    return {
+        "theory": partial(kernel_alignment.theory, model, time),
+        "experiment": partial(kernel_alignment.experiment, model, time, seed=0, step=0.01),
+    }
+
+
 def of_mean_field() -> dict[str, Callable]:
     kernel, label = torch.tensor([[1.0, 0.4], [0.4, 1.0]]), torch.tensor([1.0, -0.6])
     model = mean_field.MeanField(kernel, label, torch.tensor([0.2, 1.0, 3.0]), 1, torch.tanh)
@@ -190,6 +202,7 @@ CHAPTERS = {
     "population_codes": of_population_codes,
     "invariant_capacity": of_invariant_capacity,
     "signal_propagation": of_signal_propagation,
+    "kernel_alignment": of_kernel_alignment,
     "mean_field": of_mean_field,
     "spring_block": of_spring_block,
     "data_separation": of_data_separation,

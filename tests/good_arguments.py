@@ -10,6 +10,7 @@ from toymodels import (
     deep_linear,
     distribution_shift,
     invariant_capacity,
+    kernel_alignment,
     mean_field,
     oscillator,
     population_codes,
@@ -113,6 +114,22 @@ def marched():
 def white():
     """A deep linear network on white data."""
     return mean_field.MeanField(torch.eye(2, dtype=DOUBLE), row(1.0, -0.5)(), 0.1, 2)
+
+
+def turning():
+    """Two outputs on two samples."""
+    kernel = torch.tensor([[1.0, 0.3], [0.3, 0.5]], dtype=DOUBLE)
+    label = torch.tensor([[1.0, -0.5], [0.5, 0.5]], dtype=DOUBLE)
+    return kernel_alignment.AligningFeatures(kernel, label, 2.0)
+
+
+def turned():
+    return kernel_alignment.theory(turning(), row(0.0, 0.5)())
+
+
+def two_layers():
+    label = torch.tensor([[1.0, -0.5], [0.5, 0.5]], dtype=DOUBLE)
+    return kernel_alignment.TwoLayers(torch.eye(2, dtype=DOUBLE), label, 1.0)
 
 
 def levels():
@@ -248,6 +265,27 @@ GOOD = {
     },
     "toymodels.invariant_capacity.count_separable": {
         "points": lambda: torch.eye(3, dtype=DOUBLE)[:, None]
+    },
+    "toymodels.kernel_alignment.AligningFeatures": {
+        "kernel": lambda: torch.eye(2, dtype=DOUBLE),
+        "label": row(1.0, -0.5),
+    },
+    **{
+        f"toymodels.kernel_alignment.{name}": {"model": turning}
+        for name in ("theory", "settled", "together", "experiment")
+    },
+    "toymodels.kernel_alignment.invariant": {"model": turning, "seen": turned},
+    "toymodels.kernel_alignment.alignment": {
+        "kernel": lambda: torch.eye(2, dtype=DOUBLE),
+        "label": row(1.0, -0.5),
+    },
+    "toymodels.kernel_alignment.TwoLayers": {
+        "inputs": lambda: torch.eye(2, dtype=DOUBLE),
+        "label": lambda: torch.ones(1, 2, dtype=DOUBLE),
+    },
+    **{
+        f"toymodels.kernel_alignment.{name}": {"model": two_layers}
+        for name in ("wide_linear", "trained")
     },
     "toymodels.mean_field.MeanField": {"kernel": lambda: torch.eye(3, dtype=DOUBLE)},
     "toymodels.mean_field.theory": {"model": fields, "points": lambda: 256},
