@@ -260,12 +260,10 @@ def _unrolled(
     one = torch.eye(width, dtype=K.dtype, device=K.device)
 
     def drawn(layer: int, into: int) -> tuple[Tensor, Tensor]:
-        shapes = (f"layer {layer}", (width, into)), (f"biases {layer}", (1, width))
-        W, offset = (
-            draws.normal(seed, name, members, shape, first=first, device=K.device)
-            for name, shape in shapes
-        )
-        return _wide(w / into, 3).sqrt() * W, _wide(b, 2).sqrt() * offset[..., 0, :]
+        shape = (width, into)
+        W = draws.normal(seed, f"layer {layer}", members, shape, first=first, device=K.device)
+        offset = _offsets(_wide(b, 3), seed, layer, members, width, first)[..., 0, :]
+        return _wide(w / into, 3).sqrt() * W, offset
 
     W, offset = drawn(0, 1)
     z = offset + _wide(long, 2).sqrt() * W[..., 0]
@@ -290,6 +288,16 @@ def _unrolled(
         H = (lb + lw * s.square().mean(-1, keepdim=True))[..., None] * one + M @ U.mT
         dH = bent + sent + own + own.mT
         yield z, H, dH
+
+
+def _offsets(b: Tensor, seed: int, layer: int, members: int, width: int, first: int = 0) -> Tensor:
+    """Biases of a layer, (*batch, member, 1, width); of variance 0 they need no draws."""
+    shape = (1, width)
+    if not b.any():
+        return torch.zeros(members, *shape, dtype=b.dtype, device=b.device)
+    return b.sqrt() * draws.normal(
+        seed, f"biases {layer}", members, shape, first=first, device=b.device
+    )
 
 
 def _of_units(z: Tensor, H: Tensor, dH: Tensor) -> Tensor:
@@ -340,7 +348,7 @@ def networks(
         (w / into[k]).sqrt() * draws.normal(seed, f"layer {k}", members, (out[k], into[k]))
         for k in depth
     ]
-    rows = [b.sqrt() * draws.normal(seed, f"biases {k}", members, (1, out[k])) for k in depth]
+    rows = [_offsets(b, seed, k, members, out[k]) for k in depth]
     rates = [*(weight_rate / torch.tensor(into)).tolist(), *bias_rate.tolist()]
     return matrices + rows, rates, (inputs * (K - b) / w).sqrt() * torch.eye(inputs).to(K)
 
