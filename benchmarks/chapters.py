@@ -19,6 +19,7 @@ from toymodels import (
     sgd_features,
     signal_propagation,
     spring_block,
+    tangent_fluctuations,
     temporal_difference,
     tower,
     tree,
@@ -124,6 +125,16 @@ def of_signal_propagation() -> dict[str, Callable]:
     }
 
 
+def of_tangent_fluctuations() -> dict[str, Callable]:
+    model = tangent_fluctuations.TangentNetwork(torch.tanh, 1.0, bias_rate=1.0)
+    return {
+        "theory": partial(tangent_fluctuations.theory, model, 1.0, 5),
+        "experiment": partial(
+            tangent_fluctuations.experiment, model, 1.0, 5, seed=0, width=16, members=500
+        ),
+    }
+
+
 def of_kernel_alignment() -> dict[str, Callable]:
     place, label = torch.linspace(0, 5.5, 12), torch.tensor([1.0, -1, 1, -1]).repeat_interleave(3)
     kernel, rate = torch.exp(-(place[:, None] - place).abs()), torch.tensor([0.0, 1.0, 4.0, 16.0])
@@ -202,6 +213,7 @@ CHAPTERS = {
     "population_codes": of_population_codes,
     "invariant_capacity": of_invariant_capacity,
     "signal_propagation": of_signal_propagation,
+    "tangent_fluctuations": of_tangent_fluctuations,
     "kernel_alignment": of_kernel_alignment,
     "mean_field": of_mean_field,
     "spring_block": of_spring_block,

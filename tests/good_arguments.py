@@ -17,6 +17,7 @@ from toymodels import (
     scaling_laws,
     sgd_features,
     signal_propagation,
+    tangent_fluctuations,
     temporal_difference,
     tower,
     tree,
@@ -81,6 +82,11 @@ RESTING = {
     "model": lambda: signal_propagation.WideNetwork(None, row(1.0, 1.0)()),
     "kernel": row(0.5, 0.7),
 }
+
+
+def slanted():
+    """A tanh network whose biases learn."""
+    return tangent_fluctuations.TangentNetwork(torch.tanh, 1.0, bias_rate=1.0)
 
 
 def layers():
@@ -496,6 +502,21 @@ GOOD = {
         "activation": lambda: torch.tanh,
         "kernel": row(0.5),
         "susceptibility": lambda: signal_propagation.parallel,
+    },
+    **{
+        f"toymodels.tangent_fluctuations.{name}": {"model": slanted}
+        for name in ("theory", "experiment", "differentials", "networks")
+    },
+    "toymodels.tangent_fluctuations.linear_lesson": {
+        "step": lambda: torch.tensor([0, 2]),
+        "label": lambda: 1.0,
+        "pace": lambda: 0.5,
+    },
+    "toymodels.tangent_fluctuations.real_lesson": {
+        "model": slanted,
+        "step": lambda: torch.tensor([0, 2]),
+        "label": lambda: 1.0,
+        "rate": lambda: 0.1,
     },
     f"{NETWORKS}.data.Batches": {"samples": samples, "size": lambda: 2},
     f"{NETWORKS}.ensemble.train": {

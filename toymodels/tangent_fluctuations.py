@@ -6,7 +6,7 @@ differential. Chapter: ``chapters/tangent_fluctuations.md``.
 
     z_i                   preactivations of a layer of n units, one input
     H_ij                  tangent kernel, sum_mu rate_mu (d_mu z_i) (d_mu z_j)
-    dH_ijk                its differential, sum rate_mu rate_nu (d_mu d_nu z_i) (d_mu z_j) (d_nu z_k)
+    dH_ijk                its differential, sum rate rate (d_mu d_nu z_i) (d_mu z_j) (d_nu z_k)
     C_b, C_W / fan-in     variances of biases and weights
     l_b, l_W / fan-in     learning rates of biases and weights, relative to the global one
     <F>_K                 average over z ~ N(0, K)
@@ -100,9 +100,7 @@ class Lesson:
 
 
 @door(origin="theory")
-def theory(
-    model: TangentNetwork, kernel: Number | Float[Tensor, "*batch"], layers: int
-) -> Tangent:
+def theory(model: TangentNetwork, kernel: Number | Float[Tensor, "*batch"], layers: int) -> Tangent:
     """Seven recursions from layer 1, where the tangent kernel is the same in all networks.
 
     The input has |x|^2 / n_0 = (K - C_b) / C_W with K = ``kernel``, that is 1 at K = C_b + C_W.
@@ -200,9 +198,8 @@ def experiment(
     parts = []
     for first in range(0, members, size):
         some = (min(size, members - first), width, seed, first)
-        parts.append(
-            torch.stack([_of_units(*x) for x in _unrolled(model, w, b, K, rates, layers, *some)], -2)
-        )
+        layer_by_layer = _unrolled(model, w, b, K, rates, layers, *some)
+        parts.append(torch.stack([_of_units(*seen) for seen in layer_by_layer], -2))
     each = torch.cat(parts, -3)  # (*batch, member, layer, 9)
     kernel, tangent, *pairs = each.unbind(-1)
     k, t = (x.mean(-2, keepdim=True) for x in (kernel, tangent))
@@ -315,9 +312,7 @@ def _of_units(z: Tensor, H: Tensor, dH: Tensor) -> Tensor:
         (z * by_one.sum(-1)).sum(-1),
         (z * by_two.sum(-2)).sum(-1),
     ]
-    pairs = [
-        (all_ - same.sum(-1)) / (n * (n - 1)) for all_, same in zip(both, alike, strict=True)
-    ]
+    pairs = [(all_ - same.sum(-1)) / (n * (n - 1)) for all_, same in zip(both, alike, strict=True)]
     return torch.stack([square.mean(-1), own.mean(-1), *pairs], -1)
 
 
@@ -376,9 +371,9 @@ def even_rates(
 ) -> tuple[Float[Tensor, " layer"], Float[Tensor, " layer"]]:
     """(weight_rate, bias_rate) by which all layers of a critical network learn alike.
 
-    The share of layer l in the tangent kernel is then of order 1/L in all layers, and the kernel
-    the same at any depth. With the exponent p = b_1/a_1 by which perpendicular differences decay,
-    l_W = (L/l)^(p-1) and l_b = L^(p-1) / l^p where the critical kernel is 0; elsewhere both are 1/L.
+    Each layer's part of the tangent kernel is then of order 1/L. With the exponent p = b_1/a_1 by
+    which perpendicular differences decay, l_W = (L/l)^(p-1) and l_b = L^(p-1) / l^p where the
+    critical kernel is 0; elsewhere both are 1/L.
     Raises ValueError on an activation without a critical point, or whose curvature jumps at 0.
     """
     draws.whole_number(layers, "layers", 1, "no network")

@@ -1,10 +1,9 @@
-"""The exercises of ``chapters/tangent_fluctuations.md``, worked out once more without the package."""
+"""The exercises of ``chapters/tangent_fluctuations.md``, worked out once more."""
 
 import math
 
 import numpy as np
 from scipy.integrate import solve_ivp
-
 
 
 def relu_moments(depth):
@@ -52,7 +51,7 @@ def pace(label):
 
 def flown(H, z, y, n):
     """Two vectors that flow until a . b / sqrt(n) is y."""
-    along, across = math.sqrt(n * (H / 2 + z / math.sqrt(n))), math.sqrt(n * (H / 2 - z / math.sqrt(n)))
+    along, across = (math.sqrt(n * H / 2 + side * z * math.sqrt(n)) for side in (1, -1))
     a = np.array([along, across]) / math.sqrt(2)
     b = np.array([along, -across]) / math.sqrt(2)
 
