@@ -408,12 +408,13 @@ def linear_lesson(
         E H  = L + (L^2 - 1) / 3n [-2 r + (1 + y^2) (r^2 - q/2)]
         E f^2 = 1 + (L - 1) / n [-r + (1 + y^2) (3 L r^2 - (L + 1) q) / 6L]
 
-    Raises ValueError unless 0 < pace < 2.
+    Raises ValueError unless 0 < pace < 2 and the label is finite.
     """
     L, n = draws.whole_number(layers, "layers", 1, "no network"), float(width)
     draws.whole_number(width, "width", 1, "there is no unit")
     pace, label = (torch.as_tensor(x, dtype=torch.float64)[..., None] for x in (pace, label))
     require("pace", pace, (pace > 0) & (pace < 2), "between 0 and 2", "errors would not shrink")
+    require("label", label, label == label, "finite", "it is learned")
     left = (1 - pace) ** step
     r, q = 1 - left, (1 - left**2) * pace / (2 - pace)
     wide, power = torch.zeros_like(r + label), 1 + label**2
