@@ -18,6 +18,7 @@ from toymodels import (
     scaling_laws,
     sgd_features,
     signal_propagation,
+    silent_alignment,
     spring_block,
     tangent_fluctuations,
     temporal_difference,
@@ -146,6 +147,16 @@ def of_kernel_alignment() -> dict[str, Callable]:
     }
 
 
+def of_silent_alignment() -> dict[str, Callable]:
+    target = torch.ones(5) / 5**0.5
+    model = silent_alignment.SmallStart(torch.eye(5), target, 1e-3 * target)
+    time, setting = torch.linspace(0, 10, 51), {"seed": 0, "width": 64, "members": 8, "step": 0.02}
+    return {
+        "theory": partial(silent_alignment.theory, model, time),
+        "experiment": partial(silent_alignment.experiment, model, time, **setting),
+    }
+
+
 def of_mean_field() -> dict[str, Callable]:
     kernel, label = torch.tensor([[1.0, 0.4], [0.4, 1.0]]), torch.tensor([1.0, -0.6])
     model = mean_field.MeanField(kernel, label, torch.tensor([0.2, 1.0, 3.0]), 1, torch.tanh)
@@ -215,6 +226,7 @@ CHAPTERS = {
     "signal_propagation": of_signal_propagation,
     "tangent_fluctuations": of_tangent_fluctuations,
     "kernel_alignment": of_kernel_alignment,
+    "silent_alignment": of_silent_alignment,
     "mean_field": of_mean_field,
     "spring_block": of_spring_block,
     "data_separation": of_data_separation,
