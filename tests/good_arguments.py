@@ -17,6 +17,7 @@ from toymodels import (
     scaling_laws,
     sgd_features,
     signal_propagation,
+    silent_alignment,
     tangent_fluctuations,
     temporal_difference,
     tower,
@@ -209,6 +210,35 @@ def straight():
     return distribution_shift.LinearShift(eye, eye / 2, row(1.0, -0.5)(), noise=0.1)
 
 
+def silence():
+    """A linear network of two inputs that starts small."""
+    return silent_alignment.SmallStart(
+        torch.eye(2, dtype=DOUBLE), row(1.0, -0.5)(), row(0.1, 0.2)()
+    )
+
+
+def turning():
+    """The same with layers of any weights."""
+    eye = torch.eye(2, dtype=DOUBLE)
+    return silent_alignment.AnyStart(eye, row(1.0, -0.5)(), row(0.1, 0.2)(), eye)
+
+
+def fallen():
+    """Records on the way down."""
+    return silent_alignment.theory(silence(), torch.linspace(0, 4, 9, dtype=DOUBLE))
+
+
+def quadratic():
+    """Four samples of two inputs."""
+    inputs = torch.tensor([[1.0, 0.5], [0.2, -1.0], [0.3, 0.4], [1.5, 1.0]], dtype=DOUBLE)
+    return silent_alignment.LazyStart(inputs, row(1.0, -0.5)(), 0.3, 0.1)
+
+
+def two_linear_layers():
+    return silent_alignment.gaussian(2, members=2, width=3, depth=2, scale=0.5, seed=0)
+
+
+PLANE = {"covariance": lambda: torch.eye(2, dtype=DOUBLE), "target": row(1.0, -0.5)}
 CHECK = {"name": lambda: "half of it", "within": lambda: 3}
 SIDES = {"predicted": row(1.0, 0.5), "measured": measured}
 PARENT = {"parent": lambda: (-1, 0, 0)}
@@ -486,6 +516,55 @@ GOOD = {
     **{
         f"toymodels.sgd_features.{name}": {"model": descent, "data": lessons}
         for name in ("reuse", "reuse_experiment")
+    },
+    "toymodels.silent_alignment.SmallStart": PLANE | {"start": row(0.1, 0.2)},
+    "toymodels.silent_alignment.AnyStart": PLANE
+    | {"weight": row(0.1, 0.2), "kernel": lambda: torch.eye(2, dtype=DOUBLE)},
+    **{
+        f"toymodels.silent_alignment.{name}": {"model": silence}
+        for name in ("theory", "experiment")
+    },
+    "toymodels.silent_alignment.two_layers": {"model": turning},
+    "toymodels.silent_alignment.at_loss": {"model": turning, "share": row(0.9, 0.5)},
+    "toymodels.silent_alignment.balanced_kernel": {"weight": row(0.1, 0.2), "depth": lambda: 2},
+    "toymodels.silent_alignment.wide_start": PLANE | {"scale": lambda: 0.2},
+    "toymodels.silent_alignment.as_started": PLANE | {"weights": two_linear_layers},
+    "toymodels.silent_alignment.train_from": PLANE | {"weights": two_linear_layers},
+    "toymodels.silent_alignment.gaussian": {
+        "inputs": lambda: 2,
+        "depth": lambda: 2,
+        "scale": lambda: 0.5,
+    },
+    "toymodels.silent_alignment.since": {"seen": fallen, "share": lambda: 0.9},
+    "toymodels.silent_alignment.read_at": {"seen": fallen, "share": row(0.9, 0.5)},
+    "toymodels.silent_alignment.cosine": {
+        "one": lambda: torch.eye(2, dtype=DOUBLE),
+        "other": lambda: torch.ones(2, 2, dtype=DOUBLE),
+    },
+    "toymodels.silent_alignment.stretch": {
+        "kernel": lambda: torch.eye(2, dtype=DOUBLE),
+        "axis": row(1.0, -0.5),
+    },
+    "toymodels.silent_alignment.regression": {
+        "gram": lambda: torch.eye(2, dtype=DOUBLE),
+        "cross": lambda: torch.ones(3, 2, dtype=DOUBLE),
+        "label": row(1.0, -0.5),
+    },
+    "toymodels.silent_alignment.predictors": {
+        "weights": two_linear_layers,
+        "inputs": lambda: torch.eye(2, dtype=DOUBLE),
+        "label": row(1.0, -0.5),
+        "points": lambda: torch.ones(3, 2, dtype=DOUBLE),
+        "network": lambda: Perceptron(torch.tanh),
+    },
+    "toymodels.silent_alignment.LazyStart": {
+        "inputs": lambda: torch.eye(3, 2, dtype=DOUBLE),
+        "target": row(1.0, -0.5),
+        "scale": lambda: 0.3,
+    },
+    **{
+        f"toymodels.silent_alignment.{name}": {"model": quadratic}
+        for name in ("drained", "drained_experiment")
     },
     "toymodels.signal_propagation.Lesson": {
         "direction": lambda: torch.eye(3, dtype=DOUBLE),

@@ -139,7 +139,12 @@ def theory(model: SmallStart, time: Float[Tensor, " time"]) -> Silent:
 def balanced_kernel(
     weight: Float[Tensor, "*batch input"], depth: int
 ) -> Float[Tensor, "*batch input input"]:
-    """|beta|^(2-2/L) (1 + (L - 1) bhat bhat^T), the kernel of balanced layers with this map."""
+    """|beta|^(2-2/L) (1 + (L - 1) bhat bhat^T), the kernel of balanced layers with this map.
+
+    Raises ValueError on a map that is not finite and a depth below one.
+    """
+    draws.whole_number(depth, "depth", 1, "it counts matrices")
+    require("weight", weight, weight.isfinite(), "finite", "it is a map")
     size = weight.norm(dim=-1)[..., None, None]
     unit = weight[..., None] / size.clamp(min=torch.finfo(weight.dtype).tiny)
     eye = torch.eye(weight.shape[-1], dtype=weight.dtype, device=weight.device)
@@ -237,7 +242,7 @@ def experiment(
     """Train real networks from the balanced start that ``theory`` solves.
 
     Every matrix has rank one; ``members`` differ in the directions of their hidden layers. Agrees
-    with ``theory`` to O(step^4), with ``rule`` = GradientDescent to O(``step``). See ``train_from``.
+    with ``theory`` to O(step^4), with ``rule`` = GradientDescent to O(step). See ``train_from``.
     """
     draws.whole_number(width, "width", 1, "a layer has a neuron")
     draws.whole_number(members, "members", 1, "nothing would train")
@@ -422,7 +427,11 @@ def regression(
     cross: Float[Tensor, "*#batch point sample"],
     label: Float[Tensor, "*#batch sample"],
 ) -> Float[Tensor, "*batch point"]:
-    """Kernel regression without a ridge: k(x).K^-1 y, or its limit where K is singular."""
+    """Kernel regression without a ridge: k(x).K^-1 y, or its limit where K is singular.
+
+    Raises ValueError on labels that are not finite.
+    """
+    require("label", label, label.isfinite(), "finite", "it is to be fitted")
     return (cross @ (torch.linalg.pinv(gram, hermitian=True) @ label[..., None]))[..., 0]
 
 
