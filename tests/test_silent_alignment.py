@@ -280,11 +280,11 @@ DATA = draws.normal(2, "inputs", 2, (14, 4))
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 def test_drained_networks_follow_the_closed_system(decay):
     model = LazyStart(DATA, TARGET, torch.tensor([[0.5], [0.1]], dtype=DOUBLE), decay)
-    nets = drained_experiment(model, LATE, seed=0, width=5, step=0.02, members=2)
+    nets = drained_experiment(model, LATE, seed=0, width=5, step=0.01, members=2)
     line = drained(model, LATE)
     for name in ("train_error", "test_error", "kernel"):
         seen = getattr(nets, name)
-        close(getattr(line, name)[:, :, None].expand_as(seen), seen, 2e-3)
+        close(getattr(line, name)[:, :, None].expand_as(seen), seen, 1e-3)
     wrong = drained(LazyStart(DATA, TARGET, 0.3, decay), LATE)
     assert (wrong.test_error - nets.test_error[0, :, 0]).abs().max() > 0.05
 
