@@ -217,7 +217,7 @@ def silence():
     )
 
 
-def turning():
+def any_layers():
     """The same with layers of any weights."""
     eye = torch.eye(2, dtype=DOUBLE)
     return silent_alignment.AnyStart(eye, row(1.0, -0.5)(), row(0.1, 0.2)(), eye)
@@ -524,8 +524,8 @@ GOOD = {
         f"toymodels.silent_alignment.{name}": {"model": silence}
         for name in ("theory", "experiment")
     },
-    "toymodels.silent_alignment.two_layers": {"model": turning},
-    "toymodels.silent_alignment.at_loss": {"model": turning, "share": row(0.9, 0.5)},
+    "toymodels.silent_alignment.two_layers": {"model": any_layers},
+    "toymodels.silent_alignment.at_loss": {"model": any_layers, "share": row(0.9, 0.5)},
     "toymodels.silent_alignment.balanced_kernel": {"weight": row(0.1, 0.2), "depth": lambda: 2},
     "toymodels.silent_alignment.wide_start": PLANE | {"scale": lambda: 0.2},
     "toymodels.silent_alignment.as_started": PLANE | {"weights": two_linear_layers},
