@@ -9,6 +9,7 @@ from toymodels import (
     data_separation,
     deep_linear,
     distribution_shift,
+    finite_width,
     invariant_capacity,
     kernel_alignment,
     kernel_regression,
@@ -126,6 +127,14 @@ def of_signal_propagation() -> dict[str, Callable]:
     }
 
 
+def of_finite_width() -> dict[str, Callable]:
+    model = finite_width.FiniteWidth(torch.tanh, torch.linspace(0.5, 3, 16), width=32)
+    return {
+        "theory": partial(finite_width.theory, model, 1.0, 20),
+        "experiment": partial(finite_width.experiment, model, 1.0, 20, seed=0, members=100),
+    }
+
+
 def of_tangent_fluctuations() -> dict[str, Callable]:
     model = tangent_fluctuations.TangentNetwork(torch.tanh, 1.0, bias_rate=1.0)
     return {
@@ -224,6 +233,7 @@ CHAPTERS = {
     "population_codes": of_population_codes,
     "invariant_capacity": of_invariant_capacity,
     "signal_propagation": of_signal_propagation,
+    "finite_width": of_finite_width,
     "tangent_fluctuations": of_tangent_fluctuations,
     "kernel_alignment": of_kernel_alignment,
     "silent_alignment": of_silent_alignment,

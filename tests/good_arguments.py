@@ -9,6 +9,7 @@ from toymodels import (
     data_separation,
     deep_linear,
     distribution_shift,
+    finite_width,
     invariant_capacity,
     kernel_alignment,
     mean_field,
@@ -565,6 +566,20 @@ GOOD = {
     **{
         f"toymodels.silent_alignment.{name}": {"model": quadratic}
         for name in ("drained", "drained_experiment")
+    },
+    **{
+        f"toymodels.finite_width.{name}": {
+            "model": lambda: finite_width.FiniteWidth(None, row(1.0, 1.0)(), 0.1, 4),
+            "kernel": row(0.5, 0.7),
+        }
+        for name in ("theory", "experiment", "metric")
+    },
+    "toymodels.finite_width.metric_moment": {"activation": lambda: torch.relu},
+    "toymodels.finite_width.log_norm_moments": {"activation": lambda: torch.relu},
+    "toymodels.finite_width.mutual_information": {
+        "strength": row(0.5, 1.0, 2.0),
+        "outputs": lambda: 2,
+        "share": row(1.0, 2.0, 1.0),
     },
     "toymodels.signal_propagation.Lesson": {
         "direction": lambda: torch.eye(3, dtype=DOUBLE),
