@@ -16,6 +16,7 @@ from toymodels import (
     mean_field,
     oscillator,
     population_codes,
+    residual_depth,
     scaling_laws,
     sgd_features,
     signal_propagation,
@@ -176,6 +177,15 @@ def of_mean_field() -> dict[str, Callable]:
     }
 
 
+def of_residual_depth() -> dict[str, Callable]:
+    model = residual_depth.ResidualLinear(8, exponent=torch.tensor([0.5, 1.0]))
+    setting = {"step": 0.03, "seed": 0, "width": 128, "members": 20}
+    return {
+        "theory": partial(residual_depth.theory, model, 10, step=0.03),
+        "experiment": partial(residual_depth.experiment, model, 10, **setting),
+    }
+
+
 def of_spring_block() -> dict[str, Callable]:
     noise = torch.logspace(-2, -0.4, 16)
     model = spring_block.SpringBlock(7, friction_right=0.1, friction_left=0.15, noise=noise)
@@ -238,6 +248,7 @@ CHAPTERS = {
     "kernel_alignment": of_kernel_alignment,
     "silent_alignment": of_silent_alignment,
     "mean_field": of_mean_field,
+    "residual_depth": of_residual_depth,
     "spring_block": of_spring_block,
     "data_separation": of_data_separation,
     "tree": of_tree,

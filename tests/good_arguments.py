@@ -15,6 +15,7 @@ from toymodels import (
     mean_field,
     oscillator,
     population_codes,
+    residual_depth,
     scaling_laws,
     sgd_features,
     signal_propagation,
@@ -140,6 +141,11 @@ def two_layers():
     return kernel_alignment.TwoLayers(torch.eye(2, dtype=DOUBLE), label, 1.0)
 
 
+def stream():
+    """A residual network of two branches."""
+    return residual_depth.ResidualLinear(2, exponent=row(0.5, 1.0)())
+
+
 def levels():
     start = row(0.3, 0.2)()
     return tower.upright_start(row(1.0, 0.5)(), start, dimension=6, size=0.3)
@@ -244,6 +250,7 @@ CHECK = {"name": lambda: "half of it", "within": lambda: 3}
 SIDES = {"predicted": row(1.0, 0.5), "measured": measured}
 PARENT = {"parent": lambda: (-1, 0, 0)}
 SHIFTS = ("regular", "grid_code")
+VALLEY = {"log_rate": row(-1.0, 0.0, 1.0)}
 TOWER = {"model": levels, "dimension": lambda: 8}
 FEATURES = {"features": lambda: clouds().inputs, "labels": lambda: clouds().labels}
 TRAINED = {"model": classifiers, "data": clouds, "record": lambda: torch.tensor([0, 2])}
@@ -337,6 +344,24 @@ GOOD = {
     "toymodels.mean_field.alignment": {"model": fields, "fields": marched},
     "toymodels.mean_field.growth": {"model": fields, "fields": marched},
     "toymodels.mean_field.leading_order": {"model": white},
+    "toymodels.residual_depth.ResidualLinear": {"depth": lambda: 3},
+    **{
+        f"toymodels.residual_depth.{name}": {"model": stream}
+        for name in ("theory", "continuum", "start_kernel", "experiment")
+    },
+    **{
+        f"toymodels.residual_depth.{name}": {
+            "scaling": lambda: "exponent 1",
+            "log_rate": rates,
+            "depth": lambda: 2,
+            "width": lambda: 4,
+            "lesson": lambda: residual_depth.Lesson(3, 4, 2),
+        }
+        for name, rates in (("transfer", row(-3.0, -2.0, -1.0)), ("learned", lambda: -3.0))
+    },
+    "toymodels.residual_depth.optimum": VALLEY | {"loss": row(2.0, 1.0, 1.5)},
+    "toymodels.residual_depth.best_rate": VALLEY
+    | {"loss": lambda: row(2.0, 1.0, 1.5)()[:, None] ** row(1.0, 1.1)() + row(0, 0.1)()},
     "toymodels.distribution_shift.KernelShift": {
         "kernel": lambda: torch.eye(3, dtype=DOUBLE),
         "train": row(0.5, 0.3, 0.2),

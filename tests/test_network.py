@@ -58,6 +58,26 @@ def test_skips_multipliers_and_depth():
     torch.testing.assert_close(network(start(), INPUTS)[1], 2 * torch.tanh(h) @ last.T)
 
 
+def test_skips_may_jump_over_two_matrices():
+    shapes = [(5, 4), (3, 5), (5, 3), (3, 5), (5, 3), (2, 5)]  # narrow inside of the branches
+    weights = [normal(7, f"block {k}", 2, shape) for k, shape in enumerate(shapes)]
+    network = Perceptron(
+        torch.tanh, residual=True, block=2, multipliers=[1.0, 2.0, 0.5, 1.0, 3.0, 1.0]
+    )
+    first, *inner, last = (w[1] for w in weights)
+    h = INPUTS @ first.T
+    for (one, two), (m, n) in zip((inner[:2], inner[2:]), ((2, 0.5), (1, 3)), strict=True):
+        h = h + n * torch.tanh(m * torch.tanh(h) @ one.T) @ two.T
+    network.check(weights, INPUTS, LABELS)
+    torch.testing.assert_close(network(weights, INPUTS)[1], torch.tanh(h) @ last.T)
+    with pytest.raises(ValueError, match="block must divide the 4 matrices .* got 3"):
+        Perceptron(residual=True, block=3).check(weights, INPUTS, LABELS)
+    with pytest.raises(ValueError, match="block must divide the 4 matrices .* got 0"):
+        Perceptron(residual=True, block=0).check(weights, INPUTS, LABELS)
+    with pytest.raises(ValueError, match="equal for skips"):
+        Perceptron(residual=True).check(weights, INPUTS, LABELS)
+
+
 def test_normalization_is_batch_norm_before_the_bias():
     network = Perceptron(torch.relu, biases=True, normalize=True)
     weights = start(biases=True)

@@ -101,6 +101,17 @@ def test_residual_scales_by_hand():
     assert half.multiplier[1] == pytest.approx(2**-0.5 * 10**-0.5)
 
 
+def test_branches_of_two_matrices_by_hand():
+    """The last matrix of a branch has its scale, and depth counts branches."""
+    scales = residual([6, 9, 4, 9, 4, 9, 1], 2.0, branch=3.0, exponent=1.0, block=2)
+    assert scales.multiplier == pytest.approx([6**-0.5, 1 / 3, 0.75, 1 / 3, 0.75, 1 / 18])
+    assert scales.rate == pytest.approx([36, 72, 72, 72, 72, 36])
+    each = residual([6, 9, 9, 9, 1], 1.0, branch=torch.tensor([1.0, 3.0]),
+                    exponent=torch.tensor([0.5, 1.0]))  # fmt: skip
+    assert each.multiplier[1].tolist() == pytest.approx([2**-0.5 / 3, 0.5])
+    assert each.rate[1].tolist() == pytest.approx([9, 18]) and each.rate[0] == 9
+
+
 @pytest.mark.parametrize(
     ("call", "what"),
     [
@@ -113,6 +124,8 @@ def test_residual_scales_by_hand():
         (lambda: mean_field([3, 2, 1], float("inf")), "richness must be positive and finite"),
         (lambda: residual([3, 2, 1], 1.0), "two hidden layers or more"),
         (lambda: residual([3, 2, 2, 1], 1.0, branch=0.0), "branch must be positive"),
+        (lambda: residual([3, 2, 2, 1], 1.0, block=0), "block must be at least 1, got 0"),
+        (lambda: residual([3, 2, 2, 1], 1.0, block=2), "block must divide the 1 matrices"),
     ],
 )
 def test_bad_scales_are_refused(call, what):

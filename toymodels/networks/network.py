@@ -19,7 +19,7 @@ from torch import Tensor
 from toymodels.networks.activation import Activation, LeakyReLU, activate, spread
 from toymodels.networks.loss import Loss, slope
 from toymodels.numerics.door import door
-from toymodels.numerics.draws import Stream
+from toymodels.numerics.draws import Stream, whole_number
 from toymodels.numerics.entrywise import entrywise
 
 Weights = Sequence[Tensor]
@@ -34,10 +34,11 @@ class Perceptron:
     """z^1 = m_1 W^1 x + b^1, z^{l+1} = m_{l+1} W^{l+1} f(z^l) + b^{l+1}; the last is the output.
 
     ``activation`` f acts entry by entry, None is a linear network. ``multipliers`` m, one per
-    layer, are 1 unless given. ``residual`` adds z^l to z^{l+1} between hidden layers. ``normalize``
-    brings W f of every hidden unit to mean 0 and variance 1 over the samples (batch norm) before
-    the bias is added, without a gain of its own. ``dropout`` is the fraction of hidden signals that
-    training loses; the others grow to make up for it. Numbers may be one per member, (*batch,).
+    layer, are 1 unless given. ``residual`` adds z^l to z^{l+1} between hidden layers, or to
+    z^{l+block} where branches hold ``block`` matrices. ``normalize`` brings W f of every hidden
+    unit to mean 0 and variance 1 over the samples (batch norm) before the bias is added, without a
+    gain of its own. ``dropout`` is the fraction of hidden signals that training loses; the others
+    grow to make up for it. Numbers may be one per member, (*batch,).
     """
 
     activation: Activation | None = None
@@ -46,6 +47,7 @@ class Perceptron:
     residual: bool = False
     normalize: bool = False
     dropout: float | Tensor = 0.0
+    block: int = 1
 
     def __call__(
         self,
@@ -118,8 +120,8 @@ class Perceptron:
                 z = (z - mean) / (variance + SMALL_VARIANCE).sqrt()
             if rows:
                 z = z + rows[layer]
-            if hidden and layer and self.residual:
-                z = z + seen[-1]
+            if hidden and layer and self.residual and layer % self.block == 0:
+                z = z + seen[-self.block]
             seen.append(z)
             signal = self.signal(z)
             if drop and hidden:
@@ -156,8 +158,8 @@ class Perceptron:
                     f"bias {layer + 1} must have shape (*batch, 1, {widths[layer + 1]}), "
                     f"got {tuple(row.shape)}"
                 )
-        if self.residual and len(set(widths[1:-1])) > 1:
-            raise ValueError(f"hidden widths must be equal for skips, got {widths[1:-1]}")
+        if self.residual:
+            self._check_skips(widths[1:-1])
         if self.multipliers is not None and len(self.multipliers) != len(matrices):
             raise ValueError(
                 f"multipliers must be {len(matrices)}, one per layer, got {len(self.multipliers)}"
@@ -169,6 +171,15 @@ class Perceptron:
                 f"labels must have shape (sample, output) = {(inputs.shape[-2], widths[-1])}, "
                 f"got {tuple(labels.shape[-2:])}"
             )
+
+    def _check_skips(self, widths: Sequence[int]) -> None:
+        if whole_number(self.block, "block") < 1 or (len(widths) - 1) % self.block:
+            raise ValueError(
+                f"block must divide the {len(widths) - 1} matrices between hidden layers, "
+                f"got {self.block}: every branch ends on a skip"
+            )
+        if len(set(widths[:: self.block])) > 1:
+            raise ValueError(f"hidden widths must be equal for skips, got {list(widths)}")
 
 
 class PlainGradient:

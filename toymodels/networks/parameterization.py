@@ -81,25 +81,36 @@ def mean_field(widths: Sequence[int], richness: float | Tensor) -> Parameterizat
 
 @door
 def residual(
-    widths: Sequence[int], richness: float | Tensor, *, branch: float = 1.0, exponent: float = 0.5
+    widths: Sequence[int],
+    richness: float | Tensor,
+    *,
+    branch: float | Tensor = 1.0,
+    exponent: float | Tensor = 0.5,
+    block: int = 1,
 ) -> Parameterization:
     """As ``mean_field``, with skips whose branches are scaled by branch / depth^exponent.
 
-    For ``Perceptron(residual=True)``; depth counts the branches, the matrices between hidden
-    layers. Their rates gain a factor depth^(2 exponent - 1).
+    For ``Perceptron(residual=True, block=block)``; depth counts the branches, ``block`` matrices
+    each, the last of which carries the scale. Their rates gain a factor depth^(2 exponent - 1).
     Source: Bordelon, Noci, Li, Hanin & Pehlevan 2023, arXiv:2309.16620.
     """
     plain = mean_field(widths, richness)
-    depth = len(widths) - 3
-    if depth < 1:
+    if len(widths) < 4:
         raise ValueError(f"widths must name two hidden layers or more, got {list(widths)}: no skip")
-    scale = _positive("branch", branch) * depth**-exponent
+    depth, rest = divmod(len(widths) - 3, draws.whole_number(block, "block", 1, "it has a matrix"))
+    if rest:
+        raise ValueError(
+            f"block must divide the {len(widths) - 3} matrices between hidden layers, got {block}: "
+            "every branch ends on a skip"
+        )
+    scale = _positive("branch", branch) * float(depth) ** -exponent
     first, *hidden, last = plain.multiplier
-    rate, factor = plain.rate[-1], depth ** (2 * exponent - 1)
+    hidden = [m if (k + 1) % block else scale * m for k, m in enumerate(hidden)]
+    rate, factor = plain.rate[-1], float(depth) ** (2 * exponent - 1)
     return Parameterization(
         plain.widths,
         plain.spread,
-        (first, *(scale * m for m in hidden), last),
+        (first, *hidden, last),
         (rate, *(rate * factor for _ in hidden), rate),
     )
 
