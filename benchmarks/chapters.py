@@ -13,6 +13,7 @@ from toymodels import (
     invariant_capacity,
     kernel_alignment,
     kernel_regression,
+    lazy_training,
     mean_field,
     oscillator,
     population_codes,
@@ -167,6 +168,16 @@ def of_silent_alignment() -> dict[str, Callable]:
     }
 
 
+def of_lazy_training() -> dict[str, Callable]:
+    inputs, label = torch.eye(3) + 0.5, torch.tensor([1.0, -1.0, 0.5])
+    model, time = lazy_training.LazyNetwork(inputs, label, torch.erf, 2), torch.linspace(0, 8, 9)
+    setting = {"step": 0.5, "seed": 0, "width": 256, "members": 8}
+    return {
+        "theory": partial(lazy_training.theory, model, time),
+        "experiment": partial(lazy_training.experiment, model, time, **setting),
+    }
+
+
 def of_mean_field() -> dict[str, Callable]:
     kernel, label = torch.tensor([[1.0, 0.4], [0.4, 1.0]]), torch.tensor([1.0, -0.6])
     model = mean_field.MeanField(kernel, label, torch.tensor([0.2, 1.0, 3.0]), 1, torch.tanh)
@@ -245,6 +256,7 @@ CHAPTERS = {
     "signal_propagation": of_signal_propagation,
     "finite_width": of_finite_width,
     "tangent_fluctuations": of_tangent_fluctuations,
+    "lazy_training": of_lazy_training,
     "kernel_alignment": of_kernel_alignment,
     "silent_alignment": of_silent_alignment,
     "mean_field": of_mean_field,

@@ -12,6 +12,7 @@ from toymodels import (
     finite_width,
     invariant_capacity,
     kernel_alignment,
+    lazy_training,
     mean_field,
     oscillator,
     population_codes,
@@ -114,6 +115,16 @@ def classifiers():
 def fields(activation=torch.tanh):
     kernel = torch.tensor([[1.0, 0.3], [0.3, 1.0]], dtype=DOUBLE)
     return mean_field.MeanField(kernel, row(1.0, -0.5)(), 1.0, activation=activation)
+
+
+def lazy():
+    """Three samples of two inputs, erf."""
+    inputs = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]], dtype=DOUBLE)
+    return lazy_training.LazyNetwork(inputs, row(1.0, -0.5, 0.5)(), torch.erf)
+
+
+def lazily():
+    return lazy_training.theory(lazy(), row(0.0, 0.5, 1.0)())
 
 
 def marched():
@@ -251,6 +262,7 @@ SIDES = {"predicted": row(1.0, 0.5), "measured": measured}
 PARENT = {"parent": lambda: (-1, 0, 0)}
 SHIFTS = ("regular", "grid_code")
 VALLEY = {"log_rate": row(-1.0, 0.0, 1.0)}
+LAZY = {"model": lazy, "others": lambda: torch.eye(2, dtype=DOUBLE)}
 TOWER = {"model": levels, "dimension": lambda: 8}
 FEATURES = {"features": lambda: clouds().inputs, "labels": lambda: clouds().labels}
 TRAINED = {"model": classifiers, "data": clouds, "record": lambda: torch.tensor([0, 2])}
@@ -331,6 +343,15 @@ GOOD = {
         f"toymodels.kernel_alignment.{name}": {"model": two_layers}
         for name in ("wide_linear", "trained")
     },
+    "toymodels.lazy_training.LazyNetwork": {"inputs": lambda: torch.eye(3, dtype=DOUBLE)},
+    **{f"toymodels.lazy_training.{name}": LAZY for name in ("theory", "experiment", "scatter")},
+    "toymodels.lazy_training.wide_kernels": LAZY,
+    "toymodels.lazy_training.layer_kernels": {"model": lazy},
+    **{
+        f"toymodels.lazy_training.{name}": {"model": lazy, "seen": lazily}
+        for name in ("linearised", "decay_rate")
+    },
+    "toymodels.lazy_training.smooth_drift": {"activation": lambda: torch.erf},
     "toymodels.mean_field.MeanField": {"kernel": lambda: torch.eye(3, dtype=DOUBLE)},
     "toymodels.mean_field.theory": {"model": fields, "points": lambda: 256},
     "toymodels.mean_field.experiment": {"model": fields},

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from toymodels import mean_field
+from toymodels.exercises import lazy_training as exercises
 from toymodels.lazy_training import (
     Lazy,
     LazyNetwork,
@@ -311,6 +312,22 @@ def test_relu_drift_goes_with_the_root_of_the_width():
     wide = relu_drift(tensor(1e8, 1e10), 2.0)
     close(wide.mean * tensor(1e4, 1e5), tensor(-2, -2) / math.pi, 1e-2)
     close(wide.spread * tensor(1e6, 10**7.5), tensor(1, 1) * (8 / math.pi) ** 0.5, 1e-2)
+
+
+def test_two_relu_samples_of_one_label_share_a_clock():
+    """The last exercise, on networks: the gates of both close at 1 / (Theta_11 + Theta_12)."""
+    psi = math.pi / 3
+    inputs = 2**0.5 * torch.tensor([[1.0, 0.0], [math.cos(psi), math.sin(psi)]])
+    model = LazyNetwork(inputs, torch.ones(2), torch.relu)
+    seen = experiment(model, [0.0, 8.0], seed=3, width=16384, members=24, step=0.4).kernel
+    change = (seen[:, 1] - seen[:, 0]).double() * 16384**0.5
+    coefficient = exercises.together.solution(psi)
+    for found, expected in (
+        (mean(change.diagonal(dim1=-2, dim2=-1).mean(-1), 0), coefficient),
+        (mean(change[:, 0, 1], 0), coefficient * math.cos(psi)),
+    ):
+        assert (found.value - expected).abs() < 4 * found.error + 0.03
+        assert found.value < -4 * found.error
 
 
 def test_scatter_of_networks():

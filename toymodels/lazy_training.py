@@ -102,7 +102,7 @@ class Lazy:
 
 @door(origin="theory")
 def wide_kernels(
-    model: LazyNetwork, others: Float[Tensor, "*#batch other input"] | None = None
+    model: LazyNetwork, others: Float[Tensor, "other input"] | None = None
 ) -> WideKernels:
     """``(nngp, tangent)`` of infinite width between the inputs and ``others``, any depth.
 
@@ -136,7 +136,7 @@ def layer_kernels(model: LazyNetwork) -> Float[Tensor, "*batch layer sample samp
 def theory(
     model: LazyNetwork,
     time: Float[Tensor, " time"],
-    others: Float[Tensor, "*#batch other input"] | None = None,
+    others: Float[Tensor, "other input"] | None = None,
 ) -> Lazy:
     """Training at infinite width, averaged over the random start, by the eigenmodes of Theta.
 
@@ -167,7 +167,7 @@ def linearised(model: LazyNetwork, seen: Lazy) -> Float[Tensor, "*batch time sam
 def scatter(
     model: LazyNetwork,
     time: Float[Tensor, " time"],
-    others: Float[Tensor, "*#batch other input"],
+    others: Float[Tensor, "other input"],
 ) -> Float[Tensor, "*batch time other"]:
     """Variance over networks of their predictions on ``others``, first outputs included.
 
