@@ -147,6 +147,16 @@ def of_tangent_fluctuations() -> dict[str, Callable]:
     }
 
 
+def of_lazy_training() -> dict[str, Callable]:
+    inputs, label = torch.eye(3) + 0.5, torch.tensor([1.0, -1.0, 0.5])
+    model, time = lazy_training.LazyNetwork(inputs, label, torch.erf, 2), torch.linspace(0, 8, 9)
+    setting = {"step": 0.5, "seed": 0, "width": 256, "members": 8}
+    return {
+        "theory": partial(lazy_training.theory, model, time),
+        "experiment": partial(lazy_training.experiment, model, time, **setting),
+    }
+
+
 def of_kernel_alignment() -> dict[str, Callable]:
     place, label = torch.linspace(0, 5.5, 12), torch.tensor([1.0, -1, 1, -1]).repeat_interleave(3)
     kernel, rate = torch.exp(-(place[:, None] - place).abs()), torch.tensor([0.0, 1.0, 4.0, 16.0])
@@ -165,16 +175,6 @@ def of_silent_alignment() -> dict[str, Callable]:
     return {
         "theory": partial(silent_alignment.theory, model, time),
         "experiment": partial(silent_alignment.experiment, model, time, **setting),
-    }
-
-
-def of_lazy_training() -> dict[str, Callable]:
-    inputs, label = torch.eye(3) + 0.5, torch.tensor([1.0, -1.0, 0.5])
-    model, time = lazy_training.LazyNetwork(inputs, label, torch.erf, 2), torch.linspace(0, 8, 9)
-    setting = {"step": 0.5, "seed": 0, "width": 256, "members": 8}
-    return {
-        "theory": partial(lazy_training.theory, model, time),
-        "experiment": partial(lazy_training.experiment, model, time, **setting),
     }
 
 
