@@ -7,7 +7,7 @@ function pair({ angle, layers }, t) {
   const decay = (rate) => t.map((time) => Math.exp(-rate * time));
   return [
     ...c.flatMap((x) => [decay(1 + x), decay(1 - x)]),
-    ...c.map((x) => [Math.LN2 / (1 - x)]),
+    ...c.map((x) => Math.LN2 / (1 - x)),
   ];
 }
 
