@@ -1,13 +1,13 @@
 // The twin of finite_width.py for figures that one moves: log-normal norms of leaky ReLU networks.
 
-/** Typical metric, bounds of one network in forty and mean at each depth; nu, nu r, the end. */
+/** Typical metric and bounds of one network in forty at each depth; nu, nu r, the end. */
 function walk({ width, slope, layers }, depth) {
   const n = Math.round(width), [mean, variance] = logStep(n, slope);
   const at = (deviations) => depth.map((L) =>
     Math.exp(L * mean + deviations * Math.sqrt(L * variance)));
   const nu = (6 * (1 + slope ** 4)) / (1 + slope ** 2) ** 2 - 1, last = layers - 1;
   const end = Math.exp(last * mean);
-  return [at(0), at(1.96), at(-1.96), depth.map(() => 1), nu, (nu * last) / n, end];
+  return [at(0), at(1.96), at(-1.96), nu, (nu * last) / n, end];
 }
 
 /** Mean and variance of log X, X the mean of C_W s(g)^2 over n units: T is exponential of rate X. */
