@@ -6,6 +6,7 @@ from functools import partial
 import torch
 
 from toymodels import (
+    attention_heads,
     data_separation,
     deep_linear,
     distribution_shift,
@@ -197,6 +198,18 @@ def of_residual_depth() -> dict[str, Callable]:
     }
 
 
+def of_attention_heads() -> dict[str, Callable]:
+    value, time = torch.tensor([1.0, 0.0]), torch.linspace(0, 12, 25)
+    law = attention_heads.Heads(value, 0.9, 0.5, 16)
+    model = attention_heads.Heads(value, 0.9, 0.5, 16, 128)
+    return {
+        "theory": partial(attention_heads.theory, law, time),
+        "experiment": partial(
+            attention_heads.experiment, model, time, seed=0, members=32, step=0.25
+        ),
+    }
+
+
 def of_spring_block() -> dict[str, Callable]:
     noise = torch.logspace(-2, -0.4, 16)
     model = spring_block.SpringBlock(7, friction_right=0.1, friction_left=0.15, noise=noise)
@@ -261,6 +274,7 @@ CHAPTERS = {
     "silent_alignment": of_silent_alignment,
     "mean_field": of_mean_field,
     "residual_depth": of_residual_depth,
+    "attention_heads": of_attention_heads,
     "spring_block": of_spring_block,
     "data_separation": of_data_separation,
     "tree": of_tree,

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from toymodels import (
+    attention_heads,
     data_separation,
     deep_linear,
     distribution_shift,
@@ -91,6 +92,15 @@ RESTING = {
 def slanted():
     """A tanh network whose biases learn."""
     return tangent_fluctuations.TangentNetwork(torch.tanh, 1.0, bias_rate=1.0)
+
+
+def voters():
+    """Three heads of four entries, two tokens."""
+    return attention_heads.Heads(row(1.0, 0.0)(), 0.7, 1.0, 4, 3)
+
+
+def vectors():
+    return attention_heads.start(voters(), seed=0, members=2)
 
 
 def layers():
@@ -268,6 +278,23 @@ FEATURES = {"features": lambda: clouds().inputs, "labels": lambda: clouds().labe
 TRAINED = {"model": classifiers, "data": clouds, "record": lambda: torch.tensor([0, 2])}
 
 GOOD = {
+    "toymodels.attention_heads.Heads": {
+        "value": row(1.0, 0.0),
+        "label": lambda: 0.7,
+        "key_dimension": lambda: 4,
+        "heads": lambda: 3,
+    },
+    "toymodels.attention_heads.theory": {
+        "model": lambda: attention_heads.Heads(row(1.0, 0.0)(), 0.7, 0.5, 4),
+        "points": lambda: 16,
+    },
+    "toymodels.attention_heads.law": {
+        "model": lambda: attention_heads.Heads(row(1.0, 0.0)(), 0.7, 0.5),
+        "points": lambda: 16,
+    },
+    "toymodels.attention_heads.start": {"model": voters},
+    "toymodels.attention_heads.overlaps": {"model": voters, "weights": vectors},
+    "toymodels.attention_heads.experiment": {"model": voters},
     "toymodels.deep_linear.DeepLinear": {"target": row(3.0, 1.0), "start": lambda: 0.05},
     "toymodels.deep_linear.train_from": {"weights": layers, "target": row(3.0, 1.0)},
     "toymodels.deep_linear.as_started": {"weights": layers, "target": row(3.0, 1.0)},
