@@ -250,6 +250,8 @@ def test_calls_that_are_refused():
         start(Heads(TWO, 0.5, 1.0, 8), seed=0, members=1)
     with pytest.raises(ValueError, match="members must be at least 1"):
         start(Heads(TWO, 0.5, 1.0, 8, 8), seed=0, members=0)
+    with pytest.raises(ValueError, match="weights must be queries"):
+        overlaps(Heads(TWO, 0.5), [torch.ones(1, 2, 4), torch.ones(1, 3, 4)])
     with pytest.raises(ValueError, match="at least 2 heads"):
         spread(torch.zeros(1, 2))
     with pytest.raises(ValueError, match="points must be at least 2"):

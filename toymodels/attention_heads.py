@@ -31,7 +31,7 @@ from torch import Tensor
 
 from toymodels.networks.data import Samples
 from toymodels.networks.ensemble import train
-from toymodels.networks.network import Weights
+from toymodels.networks.network import Weights, checked_weights
 from toymodels.networks.rules import GradientFlow, Rule
 from toymodels.numerics import draws
 from toymodels.numerics.clock import check_time, ticks
@@ -247,10 +247,19 @@ def start(model: Heads, *, seed: int, members: int) -> list[Tensor]:
 
 @door(origin="experiment")
 def overlaps(model: Heads, weights: Weights) -> Overlaps:
-    """Of the heads in ``weights``, as ``start`` makes them."""
-    query, key = (torch.as_tensor(w) for w in weights)
-    N = query.shape[-1]
-    key = key.unflatten(-2, (-1, model.tokens))  # (*batch, head, token, N)
+    """Of the heads in ``weights``, as ``start`` makes them.
+
+    Raises ValueError on what is not a matrix of queries and one of keys, a key for each token.
+    """
+    weights = checked_weights(weights)
+    shapes = [tuple(w.shape[-2:]) for w in weights]
+    (heads, N), *keys = shapes
+    if keys != [(heads * model.tokens, N)]:
+        raise ValueError(
+            f"weights must be queries (head, N) and keys (head * {model.tokens}, N), got {shapes}"
+        )
+    query, key = weights
+    key = key.unflatten(-2, (heads, -1))  # (*batch, head, token, N)
     logit = Reader(model.exponent).logits(weights)
     return Overlaps(logit, query.square().sum(-1) / N, key @ key.mT / N)
 
