@@ -265,10 +265,11 @@ def test_chunks_batches_and_members_do_not_change_a_network(monkeypatch):
 def test_a_scatter_has_the_right_error_bar():
     """Not that of the square alone: the mean, which is taken off, comes from the same networks."""
     runs = [experiment(LINEAR, 1.0, 2, seed=s, width=6, members=300) for s in range(60)]
-    means = torch.stack([run.vertex[:, -1].mean() for run in runs])
-    claimed = torch.stack([run.vertex[:, -1].std() / 300**0.5 for run in runs]).mean()
-    # a standard deviation of 60 numbers is good to 9 %, more with long tails; 4 of those
-    assert means.std().item() == pytest.approx(claimed.item(), rel=0.45)
+    for name in ("vertex", "A", "D"):
+        last = torch.stack([getattr(run, name)[:, -1] for run in runs])
+        claimed = (last.std(-1) / 300**0.5).mean().item()
+        # a standard deviation of 60 numbers is good to 9 %, more with long tails; 4 of those
+        assert last.mean(-1).std().item() == pytest.approx(claimed, rel=0.45), name
 
 
 def test_the_exact_second_moment_of_deep_linear_networks():
