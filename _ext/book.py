@@ -20,18 +20,23 @@ def config() -> dict:
 
 
 @cache
-def parts() -> list[tuple[bool, list[str]]]:
-    """(numbered, pages) of each part of the table of contents, in reading order."""
+def parts() -> list[tuple[bool, list[list[str]]]]:
+    """(numbered, entries) of each part of the contents: a page, and the pages that belong to it."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
-    front = (False, [toc["root"]])
+    front = (False, [[toc["root"]]])
     return [front] + [
-        (bool(part.get("numbered")), [entry["file"] for entry in part["chapters"]])
+        (bool(part.get("numbered")), [_with_sections(entry) for entry in part["chapters"]])
         for part in toc["parts"]
     ]
 
 
+def _with_sections(entry: dict) -> list[str]:
+    return [entry["file"], *(section["file"] for section in entry.get("sections", ()))]
+
+
 def pages() -> list[str]:
-    return [page for _, group in parts() for page in group]
+    """All pages in reading order."""
+    return [page for _, group in parts() for entry in group for page in entry]
 
 
 def chapters() -> list[str]:
@@ -40,7 +45,7 @@ def chapters() -> list[str]:
 
 def numbers() -> dict[str, int]:
     """The number of every numbered chapter, as Sphinx counts them."""
-    numbered = [page for is_numbered, group in parts() if is_numbered for page in group]
+    numbered = [entry[0] for is_numbered, group in parts() if is_numbered for entry in group]
     return {page: number for number, page in enumerate(numbered, 1)}
 
 
