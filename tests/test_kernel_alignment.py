@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 
 from toymodels.kernel_alignment import (
     AligningFeatures,
@@ -296,6 +298,26 @@ def test_linear_networks_have_the_kernel_of_the_theory():
     assert ((seen.kernel.mean(2) - found.kernel) / size).abs().max() < 0.02
     assert (seen.alignment.mean(2) - found.alignment).abs().max() < 0.006
     close(seen.error[..., 0, :], LABELS[:, None].expand(2, 2, 24, 3))
+
+
+def test_four_neurons_with_the_moments_of_a_wide_network_follow_its_equations():
+    """W and z orthogonal, of mean square one: the equations of the moments are then exact."""
+    x, y, richness = INPUTS.numpy(), LABELS.numpy(), 2.0
+    count, start = 4, 2 * np.eye(4)  # root of 4 times (two inputs, two outputs)
+
+    def moves(t, state):
+        both = state.reshape(count, 4)
+        h, z = both[:, :2] @ x.T / 2**0.5, both[:, 2:].T
+        error = y - z @ h / (richness * count)
+        return richness * np.hstack([z.T @ error @ x / 2**0.5, h @ error.T]).ravel()
+
+    last = solve_ivp(moves, (0, 0.8), start.ravel(), rtol=1e-10, atol=1e-12).y[:, -1]
+    both = last.reshape(count, 4)
+    h, z = both[:, :2] @ x.T / 2**0.5, both[:, 2:].T
+    found = wide_linear(TwoLayers(INPUTS, LABELS, richness), MOMENTS[:3])
+    close(found.error[:, -1], LABELS - torch.as_tensor(z @ h / (richness * count)), 1e-7)
+    for own, kernel in zip(z, found.kernel[:, -1], strict=True):
+        close(kernel, torch.as_tensor(h.T @ h + own @ own * x @ x.T / 2) / count, 1e-7)
 
 
 def test_kernels_of_outputs_that_share_a_linear_layer_point_one_way():
