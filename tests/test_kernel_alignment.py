@@ -140,6 +140,26 @@ def test_a_rank_never_grows(rate):
     close(seen.error[0], theory(model, seen.time).error, 1e-7)
 
 
+def test_a_mode_that_the_label_does_not_know_does_not_hold_it_up():
+    """The slowest mode of all is the first, in which there is nothing to learn."""
+    kernel = torch.diag(torch.tensor([0.05, 1.0, 0.0], dtype=DOUBLE))
+    model = AligningFeatures(kernel, [0.0, 0.6, 0.8], 2.0)
+    without = AligningFeatures(kernel[1:, 1:], [0.6, 0.8], 2.0)
+    close(settled(model).error[:, 1:], settled(without).error)
+    assert settled(model).error[0, 0] == 0 and settled(without).error.norm() > 0.3
+    close(theory(model, [50.0]).error[:, 1:], settled(without).error, 1e-9)
+
+
+def test_eigenvalues_that_are_negative_by_rounding_are_zero():
+    few = torch.linspace(-1, 2, 10, dtype=DOUBLE).reshape(5, 2).cos()
+    kernel = few @ few.mT
+    assert (torch.linalg.eigvalsh(kernel) < 0).any()
+    model = AligningFeatures(kernel, [1.0, -0.5, 0.2, 0.3, 0.1], [0.0, 2.0])
+    seen = experiment(model, torch.tensor([0.5], dtype=DOUBLE), seed=0, step=0.005)
+    close(seen.error[:, 0], theory(model, seen.time).error, 1e-7)
+    close(theory(model, [1e5]).error, settled(model).error, 1e-9)
+
+
 def test_a_kernel_at_rest_leaves_what_is_outside_of_its_range():
     kernel = torch.diag(torch.tensor([1.0, 0.0], dtype=DOUBLE))
     rest = settled(AligningFeatures(kernel, [0.6, 0.8], 0.0))
@@ -225,6 +245,7 @@ def test_batches_of_outputs_that_share():
     found, seen = together(model, TIME), experiment(model, TIME, seed=0, step=0.01, shared=True)
     assert found.kernel.shape == (2, 2, 7, 3, 3) and seen.kernel.shape == (2, 2, 1, 7, 3, 3)
     close(seen.error[:, :, 0], found.error, 1e-5)
+    close(seen.kernel[:, :, 0], found.kernel, 1e-5)
     alone = together(AligningFeatures(2 * KERNEL, torch.stack([LABEL, OTHER]), 3.0), TIME)
     close(found.error[1], alone.error, 1e-8)
 

@@ -434,7 +434,8 @@ def _parts(model: AligningFeatures) -> _Parts:
     value, axes = torch.linalg.eigh(matrix)
     share = (y[..., None, :] @ axes)[..., 0, :]
     share = share.masked_fill(share.abs() < 1e-14 * own, 0.0)
-    return _Parts(gamma, matrix, value.clamp(min=0), axes, share, floor)
+    value = value.masked_fill(value <= least * size, 0.0)
+    return _Parts(gamma, matrix, value, axes, share, floor)
 
 
 def _turned(parts: _Parts, error: Tensor) -> Tensor:
