@@ -151,6 +151,17 @@ def test_exponents_above_one_half_end_in_a_plane():
     assert found.feature.shape == (3, 17, 9, 9) and found.tangent.shape == (3, 9)
 
 
+def test_three_quarters_ends_in_the_plane_too():
+    """Not by ``continuum``, which computes it at exponent 1: by a parabola in the root of 1/L."""
+    exponent = torch.tensor(0.75, dtype=DOUBLE)
+    few, more, most = (
+        theory(ResidualLinear(L, exponent=exponent), 8, step=0.03).prediction for L in (4, 16, 64)
+    )
+    limit = plane(8, 64, 0.03, 1.0)
+    assert (most[-1] - limit[-1]).abs() > 0.05
+    torch.testing.assert_close(few / 3 - 2 * more + 8 / 3 * most, limit, rtol=0, atol=0.008)
+
+
 def test_infinite_depth_is_approached_as_one_over_depth():
     limit = continuum(ResidualLinear(16, exponent=BOTH), 6, step=0.03)
     again = continuum(ResidualLinear(8, exponent=BOTH), 6, step=0.03)
@@ -255,6 +266,10 @@ def test_the_best_rate_has_the_jackknife_error_of_its_members():
     close(found.value, place.mean())
     close(found.error, place.std() / 2)
     assert found.members == 4
+    wide = torch.where(x.abs() > 1.3, -0.3, 0.0)[:, None]  # what is far does not count
+    near = best_rate(x, (0.3 * (x[:, None] - place) ** 2 + wide).exp(), reach=1.0)
+    close(near.value, place.mean())
+    close(near.error, place.std() / 2)
 
 
 def test_transfer_trains_what_it_says():

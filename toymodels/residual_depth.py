@@ -321,13 +321,15 @@ def optimum(
 
 
 @door
-def best_rate(log_rate: Float[Tensor, " rate"], loss: Float[Tensor, "rate member"]) -> Estimate:
+def best_rate(
+    log_rate: Float[Tensor, " rate"], loss: Float[Tensor, "rate member"], *, reach: float = 1.5
+) -> Estimate:
     """``optimum`` of the geometric mean over members of ``transfer``, and its jackknife error."""
     y = loss.log()
     n = y.shape[-1]
-    whole = optimum(log_rate, y.mean(-1).exp())
+    whole = optimum(log_rate, y.mean(-1).exp(), reach=reach)
     others = (y.sum(-1, keepdim=True) - y) / (n - 1)
-    each = optimum(log_rate, others.mT.exp())
+    each = optimum(log_rate, others.mT.exp(), reach=reach)
     error = ((n - 1) * each.var(0, correction=0)).sqrt()
     return Estimate(whole, error, n)
 
