@@ -112,6 +112,19 @@ def test_linear_networks_in_closed_form():
     assert found.P.abs().max() < 1e-11
 
 
+@pytest.mark.parametrize("below", [0.0, 0.5, -0.3])
+def test_scale_invariant_networks_have_the_numbers_of_their_fourth_moment(below):
+    second, fourth = (1 + below**2) / 2, (1 + below**4) / 2
+    kappa = fourth / second**2
+    model = TangentNetwork(lambda z: torch.where(z > 0, z, below * z), 1 / second)
+    found = theory(model, 1.0, 2000)
+    L, T = 2000, found.tangent[-1]
+    assert T.item() == pytest.approx(L * second)
+    scatter, slope = (found.A + 2 * found.B)[-1] / T**2, (found.P + 2 * found.Q)[-1] / T**2
+    assert scatter.item() / L == pytest.approx((7 * kappa - 3) / 3, rel=3e-3)
+    assert slope.item() / L == pytest.approx(kappa / 3, rel=3e-3)
+
+
 def test_a_batch_is_many_models_and_layers_add_up():
     weight = torch.tensor([1.0, 1.5]).double()
     model = TangentNetwork(
@@ -270,6 +283,28 @@ def test_a_scatter_has_the_right_error_bar():
         claimed = (last.std(-1) / 300**0.5).mean().item()
         # a standard deviation of 60 numbers is good to 9 %, more with long tails; 4 of those
         assert last.mean(-1).std().item() == pytest.approx(claimed, rel=0.45), name
+
+
+def test_error_bars_are_those_of_the_jackknife():
+    """One network left out at a time, which knows nothing of how a mean's scatter is propagated."""
+    size, M = {"seed": 9, "width": 4}, 400
+    z, H, _ = differentials(BIASED, 1.1, 4, members=M, **size)
+    seen = experiment(BIASED, 1.1, 4, members=M, **size)
+    square, own, apart = z.square(), H.diagonal(0, -2, -1), ~torch.eye(4, dtype=torch.bool)
+
+    def without(x):
+        return (x.sum(0) - x) / (M - 1)
+
+    for name, left, right in (
+        ("vertex", square, square),
+        ("A", own, own),
+        ("D", square, own),
+    ):
+        both = (left[:, :, None] * right[:, None, :])[:, apart].mean(-1)
+        pseudo = 4 * (without(both) - without(left.mean(-1)) * without(right.mean(-1)))
+        error = pseudo.std(correction=0) * (M - 1) / M**0.5
+        claimed = mean(getattr(seen, name)[:, -1], 0).error
+        assert claimed.item() == pytest.approx(error.item(), rel=0.01), name
 
 
 def test_the_exact_second_moment_of_deep_linear_networks():
