@@ -428,8 +428,27 @@ def test_mutual_information_of_two_units_by_a_grid():
 
 
 def test_units_of_one_metric_share_nothing():
-    for outputs in (2, 6):
-        assert abs(mutual_information(torch.full((4,), 0.7).double(), outputs).item()) < 1e-11
+    for outputs in (2, 6, 200, 4000):
+        alike = mutual_information(torch.full((4,), 0.7).double(), outputs).item()
+        assert abs(alike) < (1e-11 if outputs < 10 else 1e-8)
+
+
+def test_many_units_tell_which_of_two_metrics_it_is():
+    far = mutual_information(torch.tensor([1.0, 2.0]).double(), 1000).item()
+    assert far == pytest.approx(math.log(2), rel=1e-6)
+
+
+def test_few_draws_tell_less():
+    """The information between units of a sample of metrics falls short by O(1 / M)."""
+    g = draws.normal(8, "metric", 2000, (20,))
+    strength, share = normal_nodes(1.0)
+    gaps = [
+        mean(mutual_information(g[:, :M].exp(), 2), 0) - mutual_information(strength, 2, share)
+        for M in (10, 20)
+    ]
+    for gap in gaps:
+        assert gap.value < -3 * gap.error
+    assert 1 < (gaps[0].value / gaps[1].value) < 3
 
 
 @pytest.mark.parametrize("outputs", [2, 4, 8])
