@@ -1,7 +1,7 @@
 """The records that claims leave in a notebook, and whether two of them say the same.
 
 Numbers are compared to the digits shown. The last one may differ by one, because processors round
-differently, and a number with an error bar by a small share of that, as trainings can be chaotic.
+differently, and a number with an error bar by two of them: a chaotic training is another draw there.
 """
 
 import math
@@ -14,8 +14,10 @@ from nbformat import NotebookNode
 from toymodels.page.claim import MIME, Record
 
 EXACT = {"kind", "name", "key", "scale", "no_null", "n", "members", "source", "held"}
-ROUNDING = 1e-9  # a deviation below is that of a computer, and differs from one to the next
-SHARE = 0.1  # of the error bar
+SHOWN = {"predicted", "measured", "error", "deviation"}  # of one entry, that farthest off
+ROUNDING = 1e-8  # a deviation below is that of a computer, and differs from one to the next
+ERRORS = 2.0  # standard errors
+OF_ERROR = 0.3  # by which that of another draw differs
 DIGITS = {"error": 2}  # as printed; all others have six
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.(?P<decimals>\d+))?(?:e(?P<power>[-+]?\d+))?")
 
@@ -87,19 +89,41 @@ def apart(old: dict, new: dict) -> Iterator[str]:
     if set(old) != set(new):
         yield f"the fields {sorted(set(old) ^ set(new))} are in one record only"
         return
-    share = SHARE * (new["error"] or 0.0)
-    for name in old:
+    share = ERRORS * (new["error"] or 0.0)
+    shown = SHOWN if _another_entry(old, new) else set()
+    for name in set(old) - shown:
         if name in EXACT or old[name] is None or new[name] is None:
             same = old[name] == new[name]
         elif name == "entries":
-            same = _same_entries(old[name], new[name])
+            same = _same_entries(old[name], new[name], _floor(new))
         elif name == "deviation":
             same = _same_deviation(old[name], new, share)
         else:
-            slack = 0.0 if name in ("within", "beyond") else share + _floor(new)
+            slack = 0.0 if name in ("within", "beyond") else _slack(name, share) + _floor(new)
             same = _near(old[name], new[name], DIGITS.get(name, 6), slack)
         if not same:
             yield f"{name} executed {new[name]!r}, stored {old[name]!r}"
+
+
+def _another_entry(old: dict, new: dict) -> bool:
+    """Whether the two show the worst of the same entries, and it is not the same one."""
+    if not old["entries"] or not new["entries"]:
+        return False
+    places = [_place(record) for record in (old, new)]
+    return None not in places and places[0] != places[1]
+
+
+def _place(record: dict) -> int | None:
+    """Which of its entries a record shows."""
+    entries = record["entries"]
+    errors = entries["error"] or [None] * len(entries["measured"])
+    rows = list(zip(entries["predicted"], entries["measured"], errors, strict=False))
+    row = record["predicted"], record["measured"], record["error"]
+    return rows.index(row) if row in rows else None
+
+
+def _slack(name: str, share: float) -> float:
+    return OF_ERROR / ERRORS * share if name == "error" else share
 
 
 def _same_deviation(old: float, record: dict, share: float) -> bool:
@@ -121,16 +145,16 @@ def _floor(record: dict) -> float:
     return ROUNDING * _unit(record) if gap >= 1e-3 * abs(record["measured"]) else 0.0
 
 
-def _same_entries(old: dict, new: dict) -> bool:
+def _same_entries(old: dict, new: dict, floor: float) -> bool:
     errors = new["error"] or [0.0] * len(new["measured"])
-    floor = ROUNDING * max(map(abs, new["predicted"] + new["measured"]))
+    floor = max(floor, ROUNDING * max(map(abs, new["predicted"] + new["measured"])))
     for name in old:
         before, after = old[name], new[name]
         if before is None or after is None or len(before) != len(after):
             if before != after:
                 return False
             continue
-        slacks = [SHARE * error + floor for error in errors]
+        slacks = [_slack(name, ERRORS * error) + floor for error in errors]
         digits = [DIGITS.get(name, 6)] * len(after)
         if not all(map(_near, before, after, digits, slacks)):
             return False

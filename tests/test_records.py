@@ -67,7 +67,7 @@ CHANGED = {
     "predicted": 7.5,
     "measured": 7.4,
     "error": 0.02,
-    "deviation": 0.8,
+    "deviation": 4.0,
     "scale": "relative",
     "within": 4.0,
     "beyond": 0.1,
@@ -97,7 +97,7 @@ def test_a_stored_line_that_was_changed_is_seen():
     "change",
     [
         {"measured": 7.3125},  # a unit of the last digit
-        {"measured": 7.3134, "deviation": 0.67},  # a tenth of the error bar
+        {"measured": 7.3340, "deviation": 2.3},  # less than two error bars
         {"error": 0.0128, "deviation": 0.58},
         {"entries": FACTS["entries"] | {"measured": [7.3125, -3e-16]}},
     ],
@@ -106,10 +106,19 @@ def test_another_processor_is_forgiven(change):
     assert faults(FACTS, FACTS | change) == []
 
 
+def test_another_of_the_same_entries_may_be_the_worst():
+    entries = {"predicted": [1.0, 2.0], "measured": [1.5, 2.49], "error": [0.1, 0.1]}
+    two = FACTS | {"entries": entries, "predicted": 1.0, "measured": 1.5, "error": 0.1}
+    other = two | {"predicted": 2.0, "measured": 2.51, "deviation": 5.1}
+    other |= {"entries": entries | {"measured": [1.5, 2.51]}}
+    assert faults(two, other) == []
+    assert faults(two, other | {"measured": 2.6})  # no entry of its own
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"measured": 7.3150},  # a fifth of the error bar
+        {"measured": 7.3450},  # more than two error bars
         {"measured": -7.31249},
         {"entries": None},
         {"entries": FACTS["entries"] | {"error": None}},

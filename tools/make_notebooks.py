@@ -17,7 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from _ext import book, chapter_card, execution
+from _ext import book, chapter_card, execution, records
 from tools import citations, execute, labels
 from tools.plain_markdown import Page, leftovers
 from toymodels.page.claim import MIME
@@ -68,12 +68,21 @@ def convert(page: str, index: dict, titles: dict, time: str) -> NotebookNode:
     return notebook
 
 
-def store_outputs(notebook: NotebookNode, executed: NotebookNode) -> None:
-    """Keep what is text, in the cells that the chapter has too."""
+def store_outputs(
+    notebook: NotebookNode, executed: NotebookNode, old: NotebookNode | None = None
+) -> None:
+    """Keep what is text, in the cells that the chapter has too.
+
+    Outputs of ``old`` stay where they say the same: numbers do not move with the machine.
+    """
+    known = {cell.source: cell.outputs for cell in old.cells if "outputs" in cell} if old else {}
     code = [cell for cell in notebook.cells if cell.cell_type == "code"][1:]
     ran = [cell for cell in executed.cells if cell.cell_type == "code"]
     for count, (cell, source) in enumerate(zip(code, ran, strict=True), 2):
         cell.outputs = [_counted(o, count) for o in source.outputs if _is_text(o)]
+        kept = known.get(cell.source)
+        if kept and cell.outputs and not records.differences(kept, cell.outputs):
+            cell.outputs = [_counted(o, count) for o in kept]
         if cell.outputs:
             cell.execution_count = count  # else nbval takes a cell with outputs for a mistake
         if UNSTABLE.search(str(cell.outputs)):
@@ -120,9 +129,10 @@ def main(pages: list[str], check: bool) -> None:
     for page in pages:
         run = execution.get(page)
         time = chapter_card.duration(run.processor_seconds or run.seconds)
-        notebook = convert(page, index, titles, time)
-        store_outputs(notebook, run.notebook)
-        write(book.notebook(page), notebook)
+        notebook, path = convert(page, index, titles, time), book.notebook(page)
+        old = nbformat.read(path, 4) if path.exists() else None
+        store_outputs(notebook, run.notebook, old)
+        write(path, notebook)
 
 
 if __name__ == "__main__":
