@@ -1,7 +1,8 @@
 """The records that claims leave in a notebook, and whether two of them say the same.
 
 Numbers are compared to the digits shown. The last one may differ by one, because processors round
-differently, and a number with an error bar by two of them: a chaotic training is another draw there.
+differently. A number with an error bar may differ by two of them: on another processor a chaotic
+training is another draw.
 """
 
 import math
