@@ -32,3 +32,12 @@ addEventListener("DOMContentLoaded", () => {
   matchMedia("print").addEventListener("change", reach);
   addEventListener("load", reach);
 });
+
+
+// The arrow beside a chapter with pages below it says nothing to whoever cannot see it.
+addEventListener("DOMContentLoaded", () => {
+  for (const arrow of document.querySelectorAll("nav li.has-children > details > summary")) {
+    const chapter = arrow.closest("li").querySelector("a").textContent.trim();
+    arrow.setAttribute("aria-label", `pages below ${chapter}`);
+  }
+});
