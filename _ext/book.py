@@ -43,6 +43,22 @@ def chapters() -> list[str]:
     return [page for page in pages() if page.startswith("chapters/")]
 
 
+@cache
+def with_notebook() -> list[str]:
+    """The chapters, and the pages beside them that give a claim a key; not the landing page.
+
+    The notebook stores what its page claims, so that prose can state the numbers.
+    """
+    return [page for page in pages() if page in chapters() or _has_keyed_claim(page)]
+
+
+def _has_keyed_claim(page: str) -> bool:
+    if not page.startswith("pages/") or not has_code(page):
+        return False
+    cells = [cell.source for cell in read(page).cells if cell.cell_type == "code"]
+    return any(re.search(r"\bkey=", cell) for cell in cells)
+
+
 def numbers() -> dict[str, int]:
     """The number of every numbered chapter, as Sphinx counts them."""
     numbered = [entry[0] for is_numbered, group in parts() if is_numbered for entry in group]

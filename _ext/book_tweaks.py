@@ -35,7 +35,7 @@ def copy_notebooks(app, exception):
     out = Path(app.outdir) / "notebooks"
     out.mkdir(exist_ok=True)
     for page in app.env.found_docs:
-        if page.startswith("chapters/"):
+        if page in book.with_notebook():
             shutil.copyfile(book.notebook(page), out / book.notebook(page).name)
 
 
@@ -59,10 +59,10 @@ def repair_page(app, pagename, templatename, context, doctree):
 
 def _repair_buttons(pagename, groups):
     """The theme offers the page as MyST-NB wrote it, raw directives and all, and sends Colab to the
-    .md. Both buttons must lead to the notebook that is made from the page; only chapters have one.
+    .md. Both buttons must lead to the notebook that is made from the page, if there is one.
     """
     made = {"Colab": None, ".ipynb": None}
-    if pagename.startswith("chapters/"):
+    if pagename in book.with_notebook():
         notebook = book.notebook(pagename)
         if not notebook.exists():
             raise FileNotFoundError(f"notebooks/{notebook.name}: `make notebooks`")

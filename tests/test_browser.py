@@ -298,13 +298,13 @@ def test_what_scrolls_is_a_stop_of_tab_again_after_printing(browser, address):
     tab.close()
 
 
-@pytest.mark.parametrize("chapter", book.chapters())
-def test_colab_and_download_lead_to_the_notebook(browser, address, chapter):
-    notebook = f"notebooks/{book.notebook(chapter).name}"
-    links = re.findall(r'href="([^"]*)"', (HTML / f"{chapter}.html").read_text("utf-8"))
+@pytest.mark.parametrize("page", book.with_notebook())
+def test_colab_and_download_lead_to_the_notebook(browser, address, page):
+    notebook = f"notebooks/{book.notebook(page).name}"
+    links = re.findall(r'href="([^"]*)"', (HTML / f"{page}.html").read_text("utf-8"))
     colab = {unescape(link) for link in links if "colab." in link}
-    assert colab == {book.colab_link(chapter)} and colab.pop().endswith(notebook)
-    assert book.notebook(chapter).exists()
+    assert colab == {book.colab_link(page)} and colab.pop().endswith(notebook)
+    assert book.notebook(page).exists()
     assert f"../{notebook}" in links
     tab = browser.new_page()
     answer = tab.request.get(f"{address}/{notebook}")

@@ -73,6 +73,15 @@ def test_chapters_are_numbered_in_reading_order():
     assert book.colab_link("chapters/x").endswith("/blob/main/notebooks/x.ipynb")
 
 
+def test_a_page_that_gives_a_claim_a_key_is_a_notebook_too():
+    made = book.with_notebook()
+    assert set(book.chapters()) < set(made) and "pages/widths_and_depths" in made
+    assert not {"index", "pages/sweeps", "pages/claims"} & set(made)
+    page = "pages/widths_and_depths"
+    binding = bindings.parse("1.23 <widths_and_depths:steep>", book.chapters()[0])
+    assert binding.page == page and "steep" in bindings.stored(page)
+
+
 def test_the_buttons_of_a_chapter_lead_to_the_notebook_that_is_made_from_it():
     ipynb, source = {"text": ".ipynb", "url": "_sources/x.ipynb"}, {"text": ".md", "url": "x.md"}
     groups = [

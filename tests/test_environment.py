@@ -52,7 +52,7 @@ def test_declared_bounds_name_what_chapters_and_package_import():
     extra = [need for needs in project["optional-dependencies"].values() for need in needs]
     declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
     optional = {canonicalize_name(Requirement(line).name) for line in extra}
-    code = [cell.source for page in book.chapters() for cell in book.read(page).cells
+    code = [cell.source for page in book.with_notebook() for cell in book.read(page).cells
             if cell.cell_type == "code"]  # fmt: skip
     models = [p for p in (book.ROOT / "toymodels").rglob("*.py") if "sweeps" not in p.parts]
     assert imported(code) <= declared | NOTEBOOK

@@ -2,15 +2,12 @@
 
 import dataclasses
 import re
-from pathlib import Path
 
 import pytest
 from chapter_text import prose
 
 from _ext import bindings, book
 from _ext.numerals import Numeral, marked, numerals, plain, stated
-
-CHAPTERS = sorted((Path(__file__).parents[1] / "chapters").glob("*.md"))
 
 
 def unmarked(text: str) -> list[Numeral]:
@@ -24,9 +21,10 @@ def test_marked_numbers_are_what_they_name(page):
     assert not (wrong := bindings.problems(text, page, bindings.stored)), "\n".join(wrong)
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
-def test_every_number_of_the_prose_is_marked(chapter):
-    loose = [f"{n.text}: ... {n.context} ..." for n in unmarked(chapter.read_text("utf8"))]
+@pytest.mark.parametrize("page", book.with_notebook())
+def test_every_number_of_the_prose_is_marked(page):
+    text = book.source(page).read_text("utf8")
+    loose = [f"{n.text}: ... {n.context} ..." for n in unmarked(text)]
     assert not loose, "no role num or given:\n" + "\n".join(loose)
 
 

@@ -1,10 +1,10 @@
-"""Make notebooks/<stem>.ipynb from chapters/<stem>.md: plain Markdown, and the package installed.
+"""Make notebooks/<stem>.ipynb from each page that has one: plain Markdown, the package installed.
 
 usage: python -m tools.make_notebooks [--check] [PAGE ...]    PAGE is for example chapters/tree
 
 Kept of the outputs is what is text, the claims and what a cell prints: nbval compares them with
 those of its own run, see notebooks/conftest.py. --check executes and writes nothing; it fails when
-a notebook is not what its chapter gives.
+a notebook is not what its page gives.
 """
 
 import os
@@ -38,7 +38,7 @@ UNSTABLE = re.compile(f"0x[0-9a-f]{{6,}}|{MACHINE}")
 
 
 def convert(page: str, index: dict, titles: dict, time: str) -> NotebookNode:
-    """The notebook of a chapter without outputs, cell ids fixed by position.
+    """The notebook of a page without outputs, cell ids fixed by position.
 
     ``time`` says how long it runs, and stays in the metadata, where the next check finds it.
     """
@@ -71,7 +71,7 @@ def convert(page: str, index: dict, titles: dict, time: str) -> NotebookNode:
 def store_outputs(
     notebook: NotebookNode, executed: NotebookNode, old: NotebookNode | None = None
 ) -> None:
-    """Keep what is text, in the cells that the chapter has too.
+    """Keep what is text, in the cells that the page has too.
 
     Outputs of ``old`` stay where they say the same: numbers do not move with the machine.
     """
@@ -98,7 +98,7 @@ def _counted(output: NotebookNode, count: int) -> NotebookNode:
 
 
 def stale(page: str, index: dict, titles: dict) -> str | None:
-    """Why the notebook on disk is not that of the chapter, or None."""
+    """Why the notebook on disk is not that of the page, or None."""
     path = book.notebook(page)
     if not path.exists():
         return f"{path.name} is missing"
@@ -121,9 +121,9 @@ def main(pages: list[str], check: bool) -> None:
     index, titles = labels.collect(), labels.titles()
     if check:
         faults = [fault for page in pages if (fault := stale(page, index, titles))]
-        known = set(map(book.notebook, book.chapters()))
+        known = set(map(book.notebook, book.with_notebook()))
         extra = set((book.ROOT / "notebooks").glob("*.ipynb")) - known
-        faults += [f"{path.name} has no chapter" for path in extra]
+        faults += [f"{path.name} has no page" for path in extra]
         sys.exit("; ".join([*faults, "run `make notebooks`"]) if faults else 0)
     execute.main(pages)
     for page in pages:
@@ -138,6 +138,6 @@ def main(pages: list[str], check: bool) -> None:
 if __name__ == "__main__":
     wanted = [word for word in sys.argv[1:] if word != "--check"]
     try:
-        main(wanted or book.chapters(), "--check" in sys.argv)
-    except ValueError as error:  # the text of a chapter is at fault, and the message says where
+        main(wanted or book.with_notebook(), "--check" in sys.argv)
+    except ValueError as error:  # the text of a page is at fault, and the message says where
         sys.exit(str(error))

@@ -1,10 +1,11 @@
 """Build one chapter quickly for its author: links to the other chapters stay unresolved.
 
-usage: python -m tools.one_chapter STEM
+usage: python -m tools.one_chapter STEM     or the stem of another page that has a notebook
 """
 
 import subprocess
 import sys
+from pathlib import Path
 
 import yaml
 
@@ -15,7 +16,8 @@ SUPPORT = ["pages/notation", "pages/references"]  # where a chapter's terms and 
 
 
 def main(stem: str) -> None:
-    page = f"chapters/{stem}"
+    pages = {Path(page).name: page for page in book.with_notebook()}
+    page = pages.get(stem, f"chapters/{stem}")
     execute.main([page])
     out = book.ROOT / "_build" / "chapter"
     out.mkdir(parents=True, exist_ok=True)

@@ -130,9 +130,9 @@ class Page:
 
 
 def _address(page: str) -> str:
-    """Where a reader of the notebook finds a page: a chapter as its notebook, else its source."""
-    is_chapter = page.startswith("chapters/")
-    return book.source_link(f"notebooks/{book.notebook(page).name}" if is_chapter else f"{page}.md")
+    """Where a reader of the notebook finds a page: as a notebook, if it has one, or its source."""
+    notebook = f"notebooks/{book.notebook(page).name}"
+    return book.source_link(notebook if page in book.with_notebook() else f"{page}.md")
 
 
 def _fold(title: str, text: str) -> str:
