@@ -7,6 +7,7 @@ import torch
 
 from toymodels import (
     attention_heads,
+    coarse_graining,
     data_separation,
     deep_linear,
     distribution_shift,
@@ -234,6 +235,18 @@ def of_data_separation() -> dict[str, Callable]:
     }
 
 
+def of_coarse_graining() -> dict[str, Callable]:
+    model = coarse_graining.NoisyTree(torch.tensor([0.05, 0.1, 0.2]))
+    depth = torch.arange(1, 7)
+    data = {"seed": 0, "trees": 200, "members": 20}
+    return {
+        "theory": partial(coarse_graining.theory, model, depth, coarse_graining.belief),
+        "experiment": partial(
+            coarse_graining.experiment, model, depth, coarse_graining.belief, **data
+        ),
+    }
+
+
 def of_tree() -> dict[str, Callable]:
     parent, readout = tree.chain(4), torch.full((4,), 0.01)
     model = tree.Tree(parent, torch.ones(4), readout, tree.balanced(readout, parent))
@@ -277,6 +290,7 @@ CHAPTERS = {
     "attention_heads": of_attention_heads,
     "spring_block": of_spring_block,
     "data_separation": of_data_separation,
+    "coarse_graining": of_coarse_graining,
     "tree": of_tree,
     "tower": of_tower,
 }

@@ -7,6 +7,7 @@ import torch
 
 from toymodels import (
     attention_heads,
+    coarse_graining,
     data_separation,
     deep_linear,
     distribution_shift,
@@ -101,6 +102,14 @@ def voters():
 
 def vectors():
     return attention_heads.start(voters(), seed=0, members=2)
+
+
+def copied():
+    """Two trees of three children, one noisier."""
+    return coarse_graining.NoisyTree(row(0.1, 0.2)())
+
+
+LEAVES = {"leaves": row(1, -1, 1), "model": lambda: coarse_graining.NoisyTree(0.1)}
 
 
 def layers():
@@ -379,6 +388,20 @@ GOOD = {
         for name in ("linearised", "decay_rate")
     },
     "toymodels.lazy_training.smooth_drift": {"activation": lambda: torch.erf},
+    "toymodels.coarse_graining.NoisyTree": {"flip": row(0.1, 0.2), "branching": lambda: 3},
+    **{f"toymodels.coarse_graining.{name}": LEAVES for name in ("majority", "census", "belief")},
+    **{
+        f"toymodels.coarse_graining.{name}": {
+            "model": copied,
+            "depth": lambda: torch.tensor([1, 2]),
+        }
+        for name in ("theory", "experiment")
+    },
+    **{
+        f"toymodels.coarse_graining.{name}": {"branching": lambda: 3}
+        for name in ("threshold", "optimal_threshold", "vote_slope")
+    },
+    "toymodels.coarse_graining.fixed_point": {"model": copied},
     "toymodels.mean_field.MeanField": {"kernel": lambda: torch.eye(3, dtype=DOUBLE)},
     "toymodels.mean_field.theory": {"model": fields, "points": lambda: 256},
     "toymodels.mean_field.experiment": {"model": fields},
