@@ -67,13 +67,14 @@ def by_hand(depth, exponent, steps, eta, branch, richness, norm, label, echo=1.0
     )
 
 
-@pytest.mark.parametrize("exponent", [0.5, 1.0])
-def test_the_march_is_the_one_with_a_dense_covariance(exponent):
-    found = theory(ResidualLinear(5, exponent=exponent, **ODD), 4, step=0.05)
-    f, H, G = by_hand(5, exponent, 4, 0.05, 0.7, 2.0, 1.3, -0.8)
+@pytest.mark.parametrize(("exponent", "echoes"), [(0.5, True), (1.0, True), (0.5, False)])
+def test_the_march_is_the_one_with_a_dense_covariance(exponent, echoes):
+    how = {"step": 0.05, "echoes": echoes}
+    found = theory(ResidualLinear(5, exponent=exponent, **ODD), 4, **how)
+    f, H, G = by_hand(5, exponent, 4, 0.05, 0.7, 2.0, 1.3, -0.8, echo=float(echoes))
     close(found.prediction.double(), f, 1e-6)
     double = {name: torch.tensor(value, dtype=DOUBLE) for name, value in ODD.items()}
-    found = theory(ResidualLinear(5, exponent=exponent, **double), 4, step=0.05)
+    found = theory(ResidualLinear(5, exponent=exponent, **double), 4, **how)
     close(found.prediction, f)
     close(found.feature[-1], H)
     close(found.gradient[1], G)

@@ -114,12 +114,13 @@ class Residual:
 
 
 @door(origin="theory")
-def theory(model: ResidualLinear, steps: int, *, step: float) -> Residual:
+def theory(model: ResidualLinear, steps: int, *, step: float, echoes: bool = True) -> Residual:
     """Training at infinite width, at steps 0 to ``steps`` of size ``step`` (eta): exact.
 
+    Without ``echoes`` the way down has weights of its own: no response of a field to noise counts.
     Takes 32 (depth steps)^2 bytes per problem. Raises FloatingPointError when training diverges.
     """
-    march = _March(model, steps, step)
+    march = _March(model, steps, step, echoes)
     for t in range(steps + 1):
         march.rise(t)
         march.fall(t)
@@ -409,12 +410,13 @@ class _March:
     """Neurons in float64: row t of ``h`` holds the weights of h^l(t) on all sources, (*batch,
     layer, time, source), those of ``g`` likewise. Sources are u^0, w, u^l(t) and r^l(t)."""
 
-    def __init__(self, model: ResidualLinear, steps: int, step: float):
+    def __init__(self, model: ResidualLinear, steps: int, step: float, echoes: bool):
         _check_steps(steps, step)
         numbers = [x.double() for x in model.numbers]
         branch, _, self.richness, self.norm, self.label = numbers
         self.depth, self.times, self.step = model.depth, steps + 1, step
         self.c = branch * float(model.depth) ** -numbers[1]
+        self.echo = self.c * echoes
         self.inner = branch.square() / model.depth  # of a step, over that of the other layers
         layers, sources = model.depth + 1, 2 + 2 * model.depth * self.times
         empty = branch.new_zeros
@@ -431,7 +433,7 @@ class _March:
         self._note(self.feature, self.h, 0, t)
         for k in range(self.depth):
             kernel, above = self.feature[..., k, t, :t], self.h[..., k + 1, t, :]
-            push = self.c[..., None] * self.h[..., k, t, self._source(1, k, t)]
+            push = self.echo[..., None] * self.h[..., k, t, self._source(1, k, t)]
             push = push + self.inner[..., None] * self.force[..., :t] * kernel
             above += self.h[..., k, t, :] + _pulled(push, self.g[..., k + 1, :t, :])
             above[..., self._source(0, k, t).stop] += self.c
@@ -445,7 +447,7 @@ class _March:
         self._note(self.gradient, self.g, self.depth, t)
         for k in reversed(range(self.depth)):
             kernel, below = self.gradient[..., k + 1, t, :t], self.g[..., k, t, :]
-            push = self.c[..., None] * self.g[..., k + 1, t, self._source(0, k, t)]
+            push = self.echo[..., None] * self.g[..., k + 1, t, self._source(0, k, t)]
             push = push + self.inner[..., None] * self.force[..., :t] * kernel
             below += self.g[..., k + 1, t, :] + _pulled(push, self.h[..., k, :t, :])
             below[..., self._source(1, k, t).stop] += self.c
