@@ -106,6 +106,17 @@ def test_leftovers_are_seen(myst):
     assert leftovers(myst)
 
 
+def test_figures_have_the_numbers_of_the_book():
+    found = labels.collect()
+    figures = [label for label in found.values() if label.kind == "Fig."]
+    below = [label.number for label in figures if label.page == "pages/widths_and_depths"]
+    last = [label.number for label in figures if label.page == "chapters/lazy_training"][-1]
+    number, count = last.split(".")
+    assert below == [f"{number}.{int(count) + 1}"]  # a page below a chapter counts on in it
+    alone = [label.number for label in figures if "." not in label.number]
+    assert alone == [str(k) for k in range(1, len(alone) + 1)]  # all other pages count together
+
+
 def test_an_output_that_changes_every_time_is_refused():
     page = book.chapters()[0]
     notebook = convert(page, labels.collect(), labels.titles(), "5 s")

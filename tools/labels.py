@@ -1,7 +1,7 @@
 """Every label of the book with the number that the built book shows for it."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from _ext import book
@@ -30,8 +30,9 @@ class Label:
 def collect() -> dict[str, Label]:
     """The labels of all pages of the table of contents."""
     found: dict[str, Label] = {}
-    for page in book.pages():
-        for name, label in _Counter(page).labels().items():
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for page, prefix in _prefixes().items():
+        for name, label in _Counter(page, prefix, counts[prefix]).labels().items():
             if name in found:
                 raise ValueError(f"{page}.md: label {name} is also in {found[name].page}.md")
             found[name] = label
@@ -49,13 +50,24 @@ def _without_front_matter(page: str) -> str:
     return text.split("\n---\n", 1)[1] if text.startswith("---\n") else text
 
 
+def _prefixes() -> dict[str, str]:
+    """What stands before the numbers of each page: a page below a chapter counts on in it, and all
+    pages without a number count together.
+    """
+    numbers = book.numbers()
+    return {
+        page: f"{numbers[entry[0]]}." if entry[0] in numbers else ""
+        for _, group in book.parts()
+        for entry in group
+        for page in entry
+    }
+
+
 class _Counter:
     """Walks one page in order and counts what Sphinx numbers, each kind by itself."""
 
-    def __init__(self, page: str):
-        self.page = page
-        self.prefix = f"{book.numbers()[page]}." if page in book.numbers() else ""
-        self.counts: Counter[str] = Counter()
+    def __init__(self, page: str, prefix: str, counts: Counter[str]):
+        self.page, self.prefix, self.counts = page, prefix, counts
         self.found: dict[str, Label] = {}
 
     def labels(self) -> dict[str, Label]:
