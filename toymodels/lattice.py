@@ -43,6 +43,7 @@ from toymodels.subset_lattice.sets import (
     Levels,
     by_level,
     by_size,
+    check_finite,
     check_size,
     counts,
     edges,
@@ -82,6 +83,7 @@ class Lattice:
         nodes, edges = counts(self.dimension, self.degree)
         for name, size in (("target", nodes), ("readout", nodes), ("edge", edges)):
             check_size(name, getattr(self, name), size, self.dimension, self.degree)
+            check_finite(name, getattr(self, name))
         _together(self)
 
 
@@ -116,11 +118,11 @@ class LatticeNetwork:
 
 @door
 def asleep(
-    target: Float[Tensor, "*batch node"],
+    target: Float[Tensor, "... node"],
     dimension: int,
     degree: int,
     *,
-    start: float | Float[Tensor, "*batch"],
+    start: float | Float[Tensor, "..."],
 ) -> Lattice:
     """All readouts 0 and all edges ``start``: no order of building is preferred."""
     _, edges = counts(dimension, degree)
@@ -145,7 +147,7 @@ def shares(
 ) -> Float[Tensor, "*batch order"]:
     """Which part of P_S each order of building ``subset`` contributes, |S|! parts that add up to 1.
 
-    Orders come as ``itertools.permutations`` gives them. Raises ValueError on a ``subset`` that is
+    Where products differ in sign it is the part of the sum of their sizes. Orders come as ``itertools.permutations`` gives them. Raises ValueError on a ``subset`` that is
     no node.
     """
     check_size("edge", edge, counts(dimension, degree)[1], dimension, degree)
@@ -156,7 +158,7 @@ def shares(
         [number[tuple(sorted(order[:k])), order[k - 1]] for k in range(1, len(order) + 1)]
         for order in permutations(subset)
     ]
-    path = edge[..., torch.tensor(orders, device=edge.device)].prod(-1)
+    path = edge[..., torch.tensor(orders, device=edge.device)].prod(-1).abs()
     return path / path.sum(-1, keepdim=True)
 
 
@@ -274,8 +276,11 @@ def half_time(model: Lattice, *, rtol: float = 1e-11) -> Float[Tensor, "*batch n
     """
     beta, a, u = (x.double().reshape(-1, x.shape[-1]) for x in _together(model))
     part = _alive(model.dimension, model.degree, beta, a)
-    found, waiting = torch.full_like(beta, torch.inf), beta != 0
-    beta, waiting = beta[:, part.nodes], waiting[:, part.nodes]
+    found, shape = torch.full_like(beta, torch.inf), _together(model)[0].shape
+    if not bool((beta != 0).any()):
+        return found.reshape(shape).to(model.target)
+    beta = beta[:, part.nodes]
+    waiting = beta != 0
     state = torch.cat([a[:, part.nodes], u[:, part.edges]], -1)
     wanted, when = beta.where(waiting, 1.0), torch.full_like(beta, torch.inf)
     if bool((waiting & (part.coefficients(state) / wanted >= 0.5)).any()):
@@ -285,7 +290,7 @@ def half_time(model: Lattice, *, rtol: float = 1e-11) -> Float[Tensor, "*batch n
     for _ in range(STRETCHES):
         if not bool(waiting.any()):
             found[:, part.nodes] = when
-            return found.reshape(_together(model)[0].shape).to(model.target)
+            return found.reshape(shape).to(model.target)
         time = torch.linspace(0, span, STRETCH + 1, dtype=torch.float64)
         path = _path(part, beta, state, time, rtol, clock * pace > PATIENCE)
         half = part.coefficients(path)[:, 1:] / wanted[:, None] >= 0.5
@@ -312,6 +317,7 @@ def plateau(
     ValueError on a target none of whose parents is a target, RuntimeError if it does not settle.
     """
     check_size("target", target, counts(dimension, degree)[0], dimension, degree)
+    check_finite("target", target)
     whole, power = levels(dimension, degree), target.double().square()
     alive = power > 0
     x = torch.zeros_like(power)
@@ -342,6 +348,7 @@ def jumps(
     power of 1/eps.
     """
     check_size("target", target, counts(dimension, degree)[0], dimension, degree)
+    check_finite("target", target)
     whole, beta = levels(dimension, degree), target.double()
     time, height = torch.full_like(beta, torch.inf), torch.zeros_like(beta)
     awake, clock = torch.zeros_like(beta, dtype=torch.bool), torch.zeros_like(beta[..., :1])

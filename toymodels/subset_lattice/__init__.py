@@ -1,5 +1,17 @@
-"""Sets and their lattice, and real networks on the targets that a lattice can learn."""
+"""Sets and their lattice, and learners on the targets that a lattice can learn.
 
+    sets    nodes, edges, and what runs between them    relu    networks of one hidden layer
+    rivals  the lasso and kernel regression             stored  networks that took minutes
+
+Chapter: ``chapters/lattice.md``.
+"""
+
+from toymodels.subset_lattice.relu import CONTEXTS, Lesson, Lessons, context, cubic_pairs, learn
+from toymodels.subset_lattice.rivals import kernel_ridge, lasso
 from toymodels.subset_lattice.sets import monomials, polynomial, subsets
+from toymodels.subset_lattice.stored import Stored, stored
 
-__all__ = ["monomials", "polynomial", "subsets"]
+__all__ = [
+    "CONTEXTS", "Lesson", "Lessons", "Stored", "context", "cubic_pairs", "kernel_ridge", "lasso",
+    "learn", "monomials", "polynomial", "stored", "subsets",
+]  # fmt: skip

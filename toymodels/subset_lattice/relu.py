@@ -51,7 +51,7 @@ CONTEXTS: Mapping[str, tuple[Set, ...]] = {
 @door
 @dataclass(frozen=True)
 class Lesson:
-    """How the networks are trained and looked at. Raises ValueError on numbers that are too small."""
+    """How networks are trained and looked at. Raises ValueError on numbers that are too small."""
 
     dimension: int = 16
     width: int = 256

@@ -139,10 +139,14 @@ def of_children(part: Levels, x: Tensor) -> Tensor:
 
 
 def check_size(name: str, value: Tensor, size: int, dimension: int, degree: int) -> None:
-    """Refuse what has not one entry for each of ``size`` nodes or edges, or is not finite."""
+    """Refuse what has not one entry for each of ``size`` nodes or edges."""
     if value.shape[-1] != size:
         raise ValueError(
             f"{name} must have {size} entries, for sets of up to {degree} of {dimension} "
             f"coordinates, got {value.shape[-1]}"
         )
+
+
+def check_finite(name: str, value: Tensor) -> None:
+    """Refuse numbers that are not finite."""
     require(name, value, value == value, "finite", "weights and coefficients are numbers")
