@@ -15,6 +15,7 @@ from toymodels import (
     invariant_capacity,
     kernel_alignment,
     kernel_regression,
+    lattice,
     lazy_training,
     mean_field,
     oscillator,
@@ -30,6 +31,7 @@ from toymodels import (
     tower,
     tree,
 )
+from toymodels.subset_lattice import polynomial
 
 
 def of_oscillator() -> dict[str, Callable]:
@@ -268,6 +270,17 @@ def of_tower() -> dict[str, Callable]:
     }
 
 
+def of_lattice() -> dict[str, Callable]:
+    target = polynomial({(1,): 1.0, (1, 2): 1.0, (1, 2, 3): 1.0}, 8, 3)
+    model = lattice.asleep(target, 8, 3, start=0.03)
+    time = torch.linspace(0, 20, 41)
+    data = {"samples": 40, "members": 24, "step": 0.05}
+    return {
+        "theory": partial(lattice.theory, model, time),
+        "experiment": partial(lattice.experiment, model, time, seed=0, **data),
+    }
+
+
 # Each makes its model off the clock and returns the two sides that are timed.
 CHAPTERS = {
     "oscillator": of_oscillator,
@@ -293,5 +306,6 @@ CHAPTERS = {
     "coarse_graining": of_coarse_graining,
     "tree": of_tree,
     "tower": of_tower,
+    "lattice": of_lattice,
 }
 SIDES = ("theory", "experiment")

@@ -14,6 +14,7 @@ from toymodels import (
     finite_width,
     invariant_capacity,
     kernel_alignment,
+    lattice,
     lazy_training,
     mean_field,
     oscillator,
@@ -194,6 +195,11 @@ def branches():
     return tree.Tree((-1, 0, 0), row(2.0, 1.0, 0.5)(), row(0.1, 0.1, 0.1)(), row(0.2, 0.2, 0.2)())
 
 
+def diamond():
+    """The lattice of two coordinates."""
+    return lattice.Lattice(2, 2, row(1.0, 0.7, 0.5)(), row(0, 0, 0)(), row(0.3, 0.3, 0.3, 0.3)())
+
+
 def quarter_turns():
     """The shifts of four neurons on a circle."""
     return invariant_capacity.regular([4])
@@ -279,6 +285,7 @@ PLANE = {"covariance": lambda: torch.eye(2, dtype=DOUBLE), "target": row(1.0, -0
 CHECK = {"name": lambda: "half of it", "within": lambda: 3}
 SIDES = {"predicted": row(1.0, 0.5), "measured": measured}
 PARENT = {"parent": lambda: (-1, 0, 0)}
+SETS, EDGES = {"dimension": lambda: 2, "degree": lambda: 2}, row(0.3, 0.3, 0.3, 0.3)
 SHIFTS = ("regular", "grid_code")
 VALLEY = {"log_rate": row(-1.0, 0.0, 1.0)}
 LAZY = {"model": lazy, "others": lambda: torch.eye(2, dtype=DOUBLE)}
@@ -508,6 +515,22 @@ GOOD = {
     **{f"toymodels.tree.{name}": {"model": branches} for name in ("theory", "half_time")},
     "toymodels.tree.tangent_kernel": {"model": branches},
     "toymodels.tree.experiment": {"model": branches, "samples": lambda: 6},
+    "toymodels.lattice.Lattice": SETS
+    | {"target": row(1.0, 0.7, 0.5), "readout": row(0, 0, 0), "edge": EDGES},
+    "toymodels.lattice.LatticeNetwork": SETS,
+    "toymodels.lattice.asleep": SETS | {"target": row(1.0, 0.7, 0.5), "start": lambda: 0.1},
+    "toymodels.lattice.products": SETS | {"edge": EDGES},
+    "toymodels.lattice.shares": SETS | {"edge": EDGES, "subset": lambda: (1, 2)},
+    "toymodels.lattice.invariant": SETS | {"readout": row(0.1, 0.2, 0.3), "edge": EDGES},
+    **{
+        f"toymodels.lattice.{name}": SETS | {"target": row(1.0, 0.7, 0.5)}
+        for name in ("plateau", "jumps", "leaps")
+    },
+    **{f"toymodels.lattice.{name}": {"model": diamond} for name in ("theory", "half_time")},
+    **{
+        f"toymodels.lattice.{name}": {"model": diamond, "samples": lambda: 6}
+        for name in ("experiment", "training_sets")
+    },
     "toymodels.scaling_laws.ScalingLaw": {
         "eigenvalue": row(1.0, 0.5),
         "target": row(1.0, 0.7),

@@ -3,10 +3,10 @@
 usage: python -m tools.figures_lattice
 
 Networks on x_1 x_2 x_3 in twelve contexts, networks on the contexts alone whose tangent kernel is
-watched, and networks on random targets with two cubic terms. The targets follow from a seed that
-was written here before any network had seen one; the lattice's start, by which they are ordered,
-too. Nothing of the theory of ``toymodels.lattice`` is used. Ten minutes on one core. What is stored
-already, with the same settings, stays.
+watched, networks on random targets with two cubic terms, and on random sparse targets. The targets
+follow from a seed that was written here before any network had seen one; the lattice's start, by
+which they are ordered, too. Nothing of the theory of ``toymodels.lattice`` is used. Ten minutes on
+one core. What is stored already, with the same settings, stays.
 """
 
 import json
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from toymodels.numerics.clock import first_passage
 from toymodels.subset_lattice.relu import (
     CONTEXTS,
     DEGREE,
@@ -27,6 +28,7 @@ from toymodels.subset_lattice.relu import (
     context,
     cubic_pairs,
     learn,
+    sparse,
 )
 from toymodels.subset_lattice.sets import subsets
 from toymodels.subset_lattice.stored import STORED
@@ -34,10 +36,10 @@ from toymodels.sweeps.fingerprint import packages
 from toymodels.sweeps.store import Fields, Store
 
 SEED, TARGETS_SEED, LATTICE_START, LESSON = 5, 2027, 0.05, Lesson()
-MEMBERS = {"contexts": 6, "alone": 4, "pairs": 2}
-STEPS = {"contexts": 2400, "alone": 1000, "pairs": 4000}
-EVERY = {"contexts": 20, "alone": 100, "pairs": 20}
-TARGETS = 48
+MEMBERS = {"contexts": 6, "alone": 4, "pairs": 2, "sparse": 2}
+STEPS = {"contexts": 2400, "alone": 1000, "pairs": 4000, "sparse": 3000}
+EVERY = {"contexts": 20, "alone": 100, "pairs": 20, "sparse": 10}
+TARGETS = {"pairs": 48, "sparse": 24}
 
 
 def contexts() -> Fields:
@@ -55,7 +57,7 @@ def alone() -> Fields:
 
 def pairs() -> Fields:
     """Coefficients of the two cubic terms of every random target, and the targets."""
-    target = cubic_pairs(seed=TARGETS_SEED, members=TARGETS)
+    target = cubic_pairs(seed=TARGETS_SEED, members=TARGETS["pairs"])
     seen = _learned("pairs", target)
     cubics = [_of(seen.coefficient, S) for S in (FIRST, SECOND)]
     return {
@@ -65,7 +67,16 @@ def pairs() -> Fields:
     }
 
 
-FIGURES = {f.__name__: f for f in (contexts, alone, pairs)}
+def random_sparse() -> Fields:
+    """The step at which each coefficient passes half of its target, and the targets."""
+    target = sparse(seed=TARGETS_SEED, members=TARGETS["sparse"])
+    seen = _learned("sparse", target)
+    share = seen.coefficient / torch.where(target == 0, torch.inf, target)[:, None, None].float()
+    half = first_passage(seen.step.float(), share.transpose(-1, -2), 0.5)
+    return {"half": half.numpy(), "target": target.numpy()}
+
+
+FIGURES = {"contexts": contexts, "alone": alone, "pairs": pairs, "sparse": random_sparse}
 
 
 def _learned(figure: str, target: torch.Tensor, **more):

@@ -147,8 +147,8 @@ def shares(
 ) -> Float[Tensor, "*batch order"]:
     """Which part of P_S each order of building ``subset`` contributes, |S|! parts that add up to 1.
 
-    Where products differ in sign it is the part of the sum of their sizes. Orders come as ``itertools.permutations`` gives them. Raises ValueError on a ``subset`` that is
-    no node.
+    Where products differ in sign it is the part of the sum of their sizes. Orders come as
+    ``itertools.permutations`` gives them. Raises ValueError on a ``subset`` that is no node.
     """
     check_size("edge", edge, counts(dimension, degree)[1], dimension, degree)
     if subset not in subsets(dimension, degree):

@@ -103,8 +103,7 @@ def cubic_pairs(*, seed: int, members: int) -> Float[Tensor, "member node"]:
     strengths are uniform from 1/2 to 3/2, with random signs.
     """
     place = {S: k for k, S in enumerate(subsets(SEEN, DEGREE))}
-    size = 0.5 + draws.uniform(seed, "strengths", members, (len(place),))
-    sign = 2.0 * draws.integers(seed, "signs", members, (len(place),), high=2) - 1
+    strength = _strengths(seed, members, len(place))
     many = draws.integers(seed, "rungs", members, (2,), high=4)
     order = draws.uniform(seed, "which rungs", members, (2, len(RUNGS))).argsort(-1)
     there = torch.zeros(members, len(place), dtype=torch.bool)
@@ -112,7 +111,31 @@ def cubic_pairs(*, seed: int, members: int) -> Float[Tensor, "member node"]:
         moved = [place[tuple(i + 3 * half for i in S)] for S in RUNGS]
         there[:, moved] = order[:, half].argsort(-1) < many[:, half, None]
         there[:, place[cubic]] = True
-    return torch.where(there, size * sign, 0.0)
+    return torch.where(there, strength, 0.0)
+
+
+@door
+def sparse(*, seed: int, members: int, terms: int = 4) -> Float[Tensor, "member node"]:
+    """Random targets of ``terms`` different sets of one to three of the seen coordinates.
+
+    Every degree is as likely as the others; strengths as in ``cubic_pairs``. Raises ValueError on
+    more terms than coordinates: of one degree there are no more.
+    """
+    draws.whole_number(terms, "terms", 1, "there is nothing to learn")
+    if terms > SEEN:
+        raise ValueError(
+            f"terms must be at most {SEEN}, got {terms}: there are no more of degree 1"
+        )
+    nodes = subsets(SEEN, DEGREE)
+    size = torch.tensor([len(S) for S in nodes])
+    strength = _strengths(seed, members, len(nodes))
+    degree = 1 + draws.integers(seed, "degrees", members, (terms,), high=DEGREE)
+    luck = draws.uniform(seed, "which sets", members, (len(nodes),))
+    place = torch.where(size == degree[..., None], luck[:, None], torch.inf).argsort(-1)
+    # the k-th term of a degree is the k-th luckiest set of that degree
+    turn = (degree[:, :, None] == degree[:, None]).tril(-1).sum(-1, keepdim=True)
+    there = torch.zeros(members, len(nodes), dtype=torch.bool)
+    return torch.where(there.scatter(-1, place.gather(-1, turn)[..., 0], True), strength, 0.0)
 
 
 @door(origin="experiment")
@@ -186,3 +209,8 @@ def squared_gradient(weights: list[Tensor], inputs: Tensor, column: Tensor) -> T
         c = (NETWORK(leaves, inputs) * column).mean((-2, -1))
         grads = torch.autograd.grad(c.sum(), leaves)
     return sum(g.square().sum((-2, -1)) for g in grads)
+
+
+def _strengths(seed: int, members: int, nodes: int) -> Tensor:
+    size = 0.5 + draws.uniform(seed, "strengths", members, (nodes,))
+    return size * (2.0 * draws.integers(seed, "signs", members, (nodes,), high=2) - 1)
