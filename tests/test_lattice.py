@@ -36,6 +36,7 @@ from toymodels.subset_lattice import (
     learn,
     monomials,
     polynomial,
+    sparse,
     stored,
     subsets,
 )
@@ -549,6 +550,24 @@ def test_cubic_pairs_are_the_family_that_was_fixed():
     assert abs((target[there] > 0).double().mean().item() - 0.5) < 0.02
     both = there[:, [at((1,), 6, 3), at((4,), 6, 3)]].double()
     assert abs(torch.corrcoef(both.T)[0, 1].item()) < 0.06
+
+
+def test_sparse_targets_are_the_family_that_was_fixed():
+    target = sparse(seed=9, members=3000)
+    there, nodes = target != 0, subsets(6, 3)
+    assert (there.sum(-1) == 4).all()
+    many = torch.stack([there[:, [len(S) == k for S in nodes]].sum(-1) for k in (1, 2, 3)], -1)
+    assert (many.double().mean(0) - 4 / 3).abs().max() < 0.08
+    assert abs((many == 4).any(-1).double().mean().item() - 1 / 27) < 0.012
+    for k in (1, 2, 3):
+        share = there[:, [len(S) == k for S in nodes]].double().mean(0)
+        assert (share - share.mean()).abs().max() < 0.25 * share.mean()
+    size = target[there].abs()
+    assert size.min() >= 0.5 and size.max() <= 1.5
+    run = stored().runs["sparse"]
+    close(run["target"], sparse(seed=stored().origin["targets_seed"], members=24))
+    with pytest.raises(ValueError, match="terms must be at most 6, got 7"):
+        sparse(seed=0, members=1, terms=7)
 
 
 def test_the_stored_networks_say_where_they_come_from_and_can_be_made_again():
