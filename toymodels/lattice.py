@@ -15,8 +15,7 @@ from every set that lacks one of its elements, by an edge of its own. Chapter:
     t       gradient-flow time, in units of 1 / learning rate
 
 The loss is half the mean squared error, (1/2) sum of (beta_S - c_S)^2 on infinitely many samples.
-Nodes are ordered by size, then as in a dictionary; edges by the node they lead into, then by the
-element that they add. Coordinates count from 1.
+The order of nodes and edges is that of ``subset_lattice.sets``.
 
 Source: derived in the chapter. It is a gated deep linear network (Saxe, Sodhani & Lewallen 2022,
 arXiv:2207.10430) with the gates x_i; of height one it is a diagonal network. Targets that are
@@ -49,6 +48,7 @@ from toymodels.subset_lattice.sets import (
     edges,
     handed_back,
     inclusion,
+    inputs,
     levels,
     monomials,
     of_children,
@@ -57,7 +57,6 @@ from toymodels.subset_lattice.sets import (
     upwards,
 )
 
-POINTS = 16  # coordinates of a cube that is listed whole: 65536 inputs
 STRETCH = 64  # records of a stretch of time, each stretch twice as long as all before it
 STRETCHES = 60
 PATIENCE = 500  # times of learning, after which a wait is stiff
@@ -217,11 +216,9 @@ def experiment(
 ) -> Growth:
     """Train ``members`` lattices, each on ``samples`` inputs of its own: (*batch, member, time, .).
 
-    Inputs are as in ``training_sets``. Gradients are autograd's, of the mean squared error on the
-    training set; nothing of ``theory`` is used. Agrees with it on the whole cube to O(``step``), or
-    with ``rule`` = GradientFlow to O(step^4). ``time`` is rounded to whole steps, and the record
-    holds the rounded times. Raises ValueError when two times fall on one step, and
-    FloatingPointError on divergence.
+    On ``training_sets``, by autograd; nothing of ``theory`` is used. Agrees with it on the whole
+    cube to O(``step``), or with ``rule`` = GradientFlow to O(step^4). ``time`` is rounded to whole
+    steps. Raises ValueError when two times fall on one step, FloatingPointError on divergence.
     """
     clock = ticks(time, step)
     beta, a, u = _together(model)
@@ -258,7 +255,7 @@ def training_sets(
         raise ValueError(f"noise must be finite and not negative, got {noise}")
     draws.whole_number(members, "members", 1, "nothing would be trained")
     beta = _together(model)[0]
-    x = _inputs(seed, model.dimension, samples, members).to(beta)
+    x = inputs(seed, model.dimension, samples, members).to(beta)
     chi = monomials(x, model.degree)
     shaken = draws.normal(seed, f"noise {samples}", members, (chi.shape[-2], 1)).to(beta)
     labels = chi @ beta[..., None, :, None] + noise * shaken
@@ -470,20 +467,6 @@ def _alive(dimension: int, degree: int, beta: Tensor, a: Tensor) -> _Part:
             part.append(before[parents[kept]])
             before = kept.cumsum(0) - 1
     return _Part(tuple(part), nodes, torch.cat(ways))
-
-
-def _inputs(seed: int, dimension: int, samples: int | None, members: int) -> Tensor:
-    """Signs (member, sample, coordinate)."""
-    if samples is None:
-        if dimension > POINTS:
-            raise ValueError(
-                f"samples must be given above {POINTS} coordinates, got {dimension} and no number"
-            )
-        cube = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * dimension)
-        return cube.reshape(1, -1, dimension).expand(members, -1, -1)
-    draws.whole_number(samples, "samples", 1, "nothing would be learned")
-    shape = (samples, dimension)
-    return 2.0 * draws.integers(seed, f"inputs {samples}", members, shape, high=2) - 1
 
 
 def _growth(model: Lattice, time: Tensor, a: Tensor, u: Tensor, train_loss=None) -> Growth:

@@ -16,6 +16,7 @@ from toymodels.numerics import draws
 from toymodels.numerics.door import door
 from toymodels.numerics.quantity import require
 
+POINTS = 16  # coordinates of a cube that is listed whole: 65536 inputs
 Set = tuple[int, ...]  # rising coordinates
 Levels = tuple[Tensor, ...]  # of every size, the parents of its nodes (node, element) among theirs
 
@@ -54,6 +55,20 @@ def polynomial(
             )
         target[place[S]] = strength
     return target
+
+
+def inputs(seed: int, dimension: int, samples: int | None, members: int) -> Tensor:
+    """Fair signs (member, sample, coordinate); without ``samples`` every point of the cube."""
+    if samples is None:
+        if dimension > POINTS:
+            raise ValueError(
+                f"samples must be given above {POINTS} coordinates, got {dimension} and no number"
+            )
+        cube = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * dimension)
+        return cube.reshape(1, -1, dimension).expand(members, -1, -1)
+    draws.whole_number(samples, "samples", 1, "nothing would be learned")
+    shape = (samples, dimension)
+    return 2.0 * draws.integers(seed, f"inputs {samples}", members, shape, high=2) - 1
 
 
 @door
