@@ -66,6 +66,7 @@ figures-full: .venv/ok  ## train what is too large for a chapter, store it in th
 	$(PY) -m tools.figures_full
 	$(PY) -m tools.figures_tree
 	$(PY) -m tools.figures_lattice
+	$(PY) -m tools.figures_hierarchy
 
 pdf: .venv/ok $(if $(CHROMIUM),book)  ## print the book to one PDF (needs Chromium)
 	$(PY) -m tools.make_pdf

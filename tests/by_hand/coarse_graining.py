@@ -64,10 +64,18 @@ ANSWERS = {
     "level": right,
     "siblings": lambda noise: pairs(2, 4, noise),
     "confidence": GIVES_UP,
+    "samples": 10 * 5**4 * (11 / 10) ** 3,
+    "exponent": np.log(6 / 2) / np.log((6 * 2 / 5) ** 2),
 }
 
 # from the message and the question alone, in the order of the messages
 MISTAKES = {
+    "samples": [10 * 5**4, 10 * 5**4 * 1.1**4, 10 * 5**15, 5**4 * 1.1**3],
+    "exponent": [
+        np.log(3) / np.log(12 / 5),
+        np.log(5 / 2) / np.log(4),
+        np.log(12 / 5) / np.log(9),
+    ],
     "five": [forgets(3), (1 - 1 / sqrt(5)) / 2, 1 - 2 * forgets(5), (1 - 16 / 6) / 2],
     "end": [
         end_of(0.12) - 0.5,

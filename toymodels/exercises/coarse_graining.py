@@ -4,6 +4,7 @@ import math
 
 from toymodels.coarse_graining import NoisyTree, fixed_point, optimal_threshold, threshold
 from toymodels.page.exercise import Exercise
+from toymodels.random_hierarchy import RandomHierarchy, exponents, needed_samples
 
 five = Exercise(
     "threshold of a majority of five",
@@ -99,6 +100,32 @@ siblings = Exercise(
         ),
     },
     inputs=[(0.1,), (0.2,), (0.03,)],
+)
+
+
+_wide, _short = RandomHierarchy(10, 5, 4), exponents(RandomHierarchy(5, 2, 3))
+
+samples = Exercise(
+    "samples at which counts rise from their noise",
+    solution=needed_samples(_wide),
+    mistakes={
+        "that is for a large vocabulary: a level costs 1 + 1/v more.": float(_wide.scale),
+        "correlations come down one level less than there are.": _wide.scale * 1.1**4,
+        "that is as many as there are strings: nothing was learned level by level.": 10 * 5.0**15,
+        "the classes count, too: n_c of them share the samples.": needed_samples(_wide) / 10,
+    },
+)
+
+exponent = Exercise(
+    "exponent of a learning curve, five symbols with two synonyms",
+    solution=_short.alpha,
+    mistakes={
+        "noise falls as the root of the samples: correlations count twice.": 2 * _short.alpha,
+        "that is for a large vocabulary, ln(v / m) over 2 ln m.": (
+            math.log(5 / 2) / (2 * math.log(2))
+        ),
+        "entropy belongs on top and correlation below.": _short.beta / (2 * _short.gamma),
+    },
 )
 
 

@@ -1,0 +1,112 @@
+"""Learning curves on random hierarchies for ``chapters/coarse_graining.md``, stored.
+
+usage: python -m tools.figures_hierarchy
+
+Counting, tree networks and networks of one hidden layer against samples, and the loss of predicting
+the last symbol of a text by tables and by networks. About ten minutes on one core. What is stored
+already, with the same settings, stays.
+"""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from toymodels.random_hierarchy import (
+    Course,
+    RandomHierarchy,
+    counting_error,
+    network_error,
+    network_loss,
+    table_losses,
+)
+from toymodels.random_hierarchy.stored import STORED
+from toymodels.sweeps.fingerprint import packages
+from toymodels.sweeps.store import Fields, Store
+
+SEED, COUNTED, TRAINED, WRITTEN, SPOKEN = 11, 24, 8, 24, 4
+SIZES = [(8, m, L) for L in (2, 3) for m in (2, 3, 4, 6)]
+LEARNED = [(8, 4, 2), (8, 6, 2), (8, 3, 3), (8, 4, 3)]
+# levels of contexts, and doublings of the samples: two steps of the curve or more
+TEXTS = {(4, 2, 7): (5, 8), (8, 3, 6): (4, 8), (8, 4, 5): (4, 10)}
+SPEAKER = Course(rate=0.003, batch=128, steps=1200, looks=30)
+DEEP, SHALLOW = Course(rate=0.01), Course(rate=0.003)
+
+
+def counted(v: int, m: int, levels: int) -> Fields:
+    model = RandomHierarchy(v, m, levels)
+    samples = [max(4, round(model.scale * 2 ** (k / 2))) for k in range(-4, 6)]
+    errors = [counting_error(model, P, seed=SEED, members=COUNTED).numpy() for P in samples]
+    return {"samples": np.array(samples), "value": np.array(errors)}
+
+
+def trained(v: int, m: int, levels: int, *, deep: bool) -> Fields:
+    model = RandomHierarchy(v, m, levels)
+    samples = [round(model.scale * 2.0**k) for k in range(-1, 4 if deep or levels == 2 else 5)]
+    setting = {"seed": SEED, "members": TRAINED, "deep": deep}
+    course = DEEP if deep else SHALLOW
+    errors = [network_error(model, P, course=course, **setting).numpy() for P in samples]
+    return {"samples": np.array(samples), "value": np.array(errors)}
+
+
+def written(v: int, m: int, levels: int) -> Fields:
+    """The losses of all contexts at each number of samples, (point, context, member)."""
+    model, (contexts, doublings) = RandomHierarchy(v, m, levels), TEXTS[v, m, levels]
+    samples = [240 * 2**k for k in range(doublings)]
+    found = [table_losses(model, P, contexts, seed=SEED, members=WRITTEN) for P in samples]
+    return {"samples": np.array(samples)} | {
+        name: np.stack([losses[name].numpy() for losses in found]) for name in ("groups", "raw")
+    }
+
+
+def spoken(v: int, m: int, levels: int, *, shared: bool) -> Fields:
+    model, samples = RandomHierarchy(v, m, levels), [960 * 4**k for k in range(3)]
+    setting = {"seed": SEED, "members": SPOKEN, "shared": shared, "course": SPEAKER}
+    losses = [network_loss(model, P, **setting).numpy() for P in samples]
+    return {"samples": np.array(samples), "value": np.array(losses)}
+
+
+def origin() -> dict:
+    """What the header of each result says of it."""
+    versions = packages()
+    del versions["toymodels"]  # the experiments hang on little of it, and are tested elsewhere
+    courses = {"deep": DEEP, "shallow": SHALLOW, "text": SPEAKER}
+    found = {
+        "script": Path(__file__).relative_to(Path(__file__).parents[1]).as_posix(),
+        "seed": SEED,
+        **versions,
+        "members": {"counting": COUNTED, "networks": TRAINED, "tables": WRITTEN, "text": SPOKEN},
+        "courses": {name: asdict(course) for name, course in courses.items()},
+    }
+    return json.loads(json.dumps(found))  # as it comes back from the store
+
+
+def plan():
+    """Learner, sizes and what computes the curve."""
+    for size in SIZES:
+        yield "counting", size, counted
+    for size in LEARNED:
+        yield "deep", size, lambda *size: trained(*size, deep=True)
+        yield "shallow", size, lambda *size: trained(*size, deep=False)
+    for size in TEXTS:
+        yield "tables", size, written
+    for shared, name in ((True, "shared text"), (False, "own text")):
+        yield name, (8, 3, 5), lambda *size, shared=shared: spoken(*size, shared=shared)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    store, start = Store(STORED, origin()), time.process_time()
+    store.open(on_change="refuse")
+    for learner, size, function in plan():
+        point = {"learner": learner} | dict(zip(("v", "m", "L"), size, strict=True))
+        if store.load(point) is None:
+            store.save(point, function(*size))
+        print(f"{point}: {time.process_time() - start:.0f} s of processor time", flush=True)
+
+
+if __name__ == "__main__":
+    main()
