@@ -187,6 +187,14 @@ def test_a_member_depends_on_its_seed_and_number_alone():
     assert (other != both).any() and both[1].unique().numel() > 1
 
 
+def test_generations_have_errors_of_their_own():
+    """One tree a member, where equal draws at two generations would fall on the same nodes."""
+    model = NoisyTree(torch.tensor([0.3], dtype=DOUBLE))
+    seen = experiment(model, depths(2), seed=2, trees=1, members=1500).probability[0, :, 0]
+    expected = theory(model, depths(2)).probability.item()
+    assert abs(seen.mean() - expected) < 4.5 * (expected * (1 - expected) / 1500) ** 0.5
+
+
 def test_refusals():
     for flip in (-0.1, 0.6, float("inf")):
         with pytest.raises(ValueError, match="flip must be between 0 and 1/2"):

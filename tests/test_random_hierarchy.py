@@ -261,6 +261,10 @@ def test_stored_curves_say_where_they_come_from_and_can_be_computed_again():
     curve = found.curves["counting", 8, 3, 2]
     again = counting_error(RandomHierarchy(8, 3, 2), int(curve["samples"][4]), seed=11, members=24)
     torch.testing.assert_close(again, curve["value"][4], rtol=0, atol=0.03)
+    curve, course = found.curves["deep", 8, 4, 2], figures_hierarchy.DEEP
+    setting = {"seed": 11, "members": 8, "deep": True, "course": course}
+    again = network_error(RandomHierarchy(8, 4, 2), int(curve["samples"][0]), **setting)
+    torch.testing.assert_close(again, curve["value"][0], rtol=0, atol=0.08)
 
 
 def test_refusals():
