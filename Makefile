@@ -62,11 +62,12 @@ bench: .venv/ok  ## measure this processor beside the peers, record it in benchm
 bench-gpu: .venv/ok  ## the same for this machine's GPU
 	$(PY) -m benchmarks --gpu $(ARGS)
 
-figures-full: .venv/ok  ## train what is too large for a chapter, store it in the package (half an hour)
+figures-full: .venv/ok  ## train what is too large for a chapter, store it in the package (an hour)
 	$(PY) -m tools.figures_full
 	$(PY) -m tools.figures_tree
 	$(PY) -m tools.figures_lattice
 	$(PY) -m tools.figures_hierarchy
+	$(PY) -m tools.figures_matrix
 
 pdf: .venv/ok $(if $(CHROMIUM),book)  ## print the book to one PDF (needs Chromium)
 	$(PY) -m tools.make_pdf

@@ -19,6 +19,7 @@ from toymodels import (
     lazy_training,
     mean_field,
     oscillator,
+    phenomena,
     population_codes,
     residual_depth,
     scaling_laws,
@@ -281,6 +282,15 @@ def of_lattice() -> dict[str, Callable]:
     }
 
 
+def of_phenomena() -> dict[str, Callable]:
+    model = phenomena.task(8, [phenomena.TASKS["staircase"]])
+    time = torch.linspace(0, 20, 41)
+    return {
+        "theory": partial(phenomena.theory, model, time),
+        "experiment": partial(phenomena.experiment, model, time, seed=0, members=2),
+    }
+
+
 # Each makes its model off the clock and returns the two sides that are timed.
 CHAPTERS = {
     "oscillator": of_oscillator,
@@ -307,5 +317,6 @@ CHAPTERS = {
     "tree": of_tree,
     "tower": of_tower,
     "lattice": of_lattice,
+    "phenomena": of_phenomena,
 }
 SIDES = ("theory", "experiment")

@@ -18,6 +18,7 @@ from toymodels import (
     lazy_training,
     mean_field,
     oscillator,
+    phenomena,
     population_codes,
     residual_depth,
     scaling_laws,
@@ -189,6 +190,10 @@ def networks():
 
 def fresh_networks():
     return scaling_laws.ScalingLaw(row(1.0, 0.5, 0.3)(), row(1.0, 1.0, 1.0)(), 2, noise=0.1)
+
+
+def stairs():
+    return phenomena.task(4, [phenomena.TASKS["staircase"]])
 
 
 def branches():
@@ -509,6 +514,15 @@ GOOD = {
     "toymodels.tower.invariants": {
         "seen": lambda: tower.theory(levels(), row(0.0, 1.0)()),
         "above": lambda: (-1, 0),
+    },
+    **{
+        f"toymodels.phenomena.{name}": {"model": stairs, "hidden": lambda: 2}
+        for name in ("theory", "experiment", "half_time")
+    },
+    "toymodels.phenomena.row": {
+        "candidate": lambda: phenomena.CANDIDATES["kernel ridge"],
+        "runs": lambda: phenomena.stored().runs,
+        "problems": lambda: 2,
     },
     **{f"toymodels.tree.{name}": PARENT for name in ("Tree", "products", "balanced", "invariant")},
     **{f"toymodels.tree.{name}": PARENT for name in ("plateau", "staircase")},

@@ -8,7 +8,6 @@ stored already, with the same settings, stays.
 
 import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -21,11 +20,13 @@ from toymodels.sweeps.store import Store
 
 def origin() -> dict:
     """What the header of each result says of it."""
-    versions = packages()
+    versions, scale = packages(), Scale()
     del versions["toymodels"]  # the runs hang on little of it, and are tested elsewhere
     found = {
         "script": Path(__file__).relative_to(Path(__file__).parents[1]).as_posix(),
-        **asdict(Scale()),
+        "seed": scale.seed,
+        "members": scale.members,
+        "problems": scale.problems,
         **versions,
         "sizes": {str(d): sizes for d, sizes in SIZES.items()},
     }

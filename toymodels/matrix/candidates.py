@@ -7,7 +7,6 @@ the population. What a candidate cannot be asked, the matrix says in a phrase: s
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from toymodels import deep_linear
 from toymodels.matrix import outside

@@ -41,16 +41,24 @@ class Scale:
     seed: int = 7
     members: int = 6
     problems: int = 24
+    entered: tuple[tuple[str, Candidate], ...] = ()  # candidates of a reader, by name
+
+    def candidate(self, name: str) -> Candidate:
+        """The candidate of that name."""
+        return dict(self.entered).get(name) or KERNELS.get(name) or CANDIDATES[name]
 
     def copies(self, name: str) -> int:
         """Members on the population: one where nothing is drawn."""
-        return self.members if name in DRAWN else 1
+        drawn = name in DRAWN or name in dict(self.entered)
+        return self.members if drawn else 1
 
 
-def adjusted(name: str, *, start: float | None = None, long: float | None = None) -> Candidate:
+def adjusted(
+    name: str, scale: Scale, *, start: float | None = None, long: float | int | None = None
+) -> Candidate:
     """A candidate with another start and another horizon on the population; the flows of features
     in steps of 1/4, and with more records. Others stay as they are."""
-    candidate = CANDIDATES[name]
+    candidate = scale.candidate(name)
     if not isinstance(candidate, Descent) or name in NETWORKS:
         return candidate
     more = {"start": start or candidate.start, "records": 200}
@@ -59,10 +67,10 @@ def adjusted(name: str, *, start: float | None = None, long: float | None = None
     return replace(candidate, **more)
 
 
-def where(name: str) -> int:
+def where(name: str, scale: Scale) -> int:
     """Coordinates on the population. From their start, features below no target never move, so
     that four coordinates are as good as any number."""
-    candidate = CANDIDATES[name]
+    candidate = scale.candidate(name)
     return 4 if isinstance(candidate, Descent) and candidate.features else 8
 
 
@@ -70,7 +78,10 @@ def in_stages(name: str, scale: Scale) -> Fields:
     """Error on the staircase and its stages, from the start 0.01 where the start is free; gated
     pathways, whose waits are powers of it, from their own."""
     start, long = (EPS, 600) if name == "gated" else (SMALL, 60)
-    it, candidate = task(where(name), [STAIRS]), adjusted(name, start=start, long=long)
+    it, candidate = (
+        task(where(name, scale), [STAIRS]),
+        adjusted(name, scale, start=start, long=long),
+    )
     seen = candidate(it, None, seed=scale.seed, members=scale.copies(name))
     count = stages(seen)[0]
     found = {"time": seen.time, "error": seen.error[0], "count": count}
@@ -82,7 +93,7 @@ def in_stages(name: str, scale: Scale) -> Fields:
 def by_strength(name: str, scale: Scale) -> Fields:
     """Spearman's correlation of half-time and minus strength on eight strengths 1 / k."""
     it = task(8, [TASKS["power law"]], degree=_degree(name, 1))
-    seen = CANDIDATES[name](it, None, seed=scale.seed, members=scale.copies(name))
+    seen = scale.candidate(name)(it, None, seed=scale.seed, members=scale.copies(name))
     beta, half = it.target[0], half_times(it, seen)[0]
     found = {"spearman": spearman(half, -beta.expand_as(half), (beta != 0).expand_as(half))}
     if name in FORMULAS and name in TRAINED:
@@ -95,10 +106,10 @@ def knock_on(name: str, scale: Scale) -> Fields:
     """Half-time of x1x2x3 alone over that with its rungs; (setting, member): a flow of features
     from its start and from half of it, all others with 8 and with 12 coordinates."""
     ratios, formula = [], []
-    flows = where(name) == 4
+    flows = where(name, scale) == 4
     for d, start in ((4, EPS), (4, EPS / 2)) if flows else ((8, None), (12, None)):
         it = task(d, [STAIRS, TASKS["parity"]])
-        candidate = adjusted(name, start=start, long=60 if name == "diagonal" else 2000)
+        candidate = adjusted(name, scale, start=start, long=60 if name == "diagonal" else 2000)
         if name == "tower":
             candidate = replace(candidate, until=150, long=150)
         top = list(it.features).index((0, 1, 2))
@@ -115,7 +126,7 @@ def sweep(name: str, scale: Scale, *, of: str, dimension: int) -> Fields:
     """Best and final error on a task against the number of samples, (size, member), and the times
     at which nine tenths are explained on fresh inputs and on the samples."""
     it = task(dimension, [TASKS[of]], noise=NOISE)
-    candidate = KERNELS.get(name) or CANDIDATES[name]
+    candidate = scale.candidate(name)
     rows = {"best": [], "final": [], "fresh": [], "fitted": []}
     for n in SIZES[dimension]:
         seen = candidate(it, n, seed=scale.seed, members=scale.members)
@@ -165,7 +176,7 @@ def terms(name: str, scale: Scale, *, family: str, again: int = 0) -> Fields:
     """When the terms of random targets are learned, (problem, term), infinite for never and for
     places without a term; and their strengths and degrees. ``again`` takes other networks."""
     it = FAMILIES[family](scale.problems, seed=scale.seed)
-    candidate, members = adjusted(name, long=1000), 1
+    candidate, members = adjusted(name, scale, long=1000), 1
     if name == "Neural LoFi":
         it, members = replace(it, noise=NOISE), 2
     if name in ("diagonal", "gated"):  # modes that do not meet have a formula at any size
@@ -207,10 +218,8 @@ def points() -> list[dict]:
     sampled = [*KERNELS, *(n for n in every if n not in ("kernel ridge", "alternating flows"))]
     ordered = [n for n in every if not n.startswith("deep") and n != "tower"]
     found = [{"run": "terms", "candidate": n, "family": f} for f in FAMILIES for n in ordered]
-    found += [{"run": "terms", "candidate": n, "family": f, "again": 1}
-              for f in FAMILIES for n in NETWORKS]  # fmt: skip
-    tasks = [("staircase", 8), ("parity", 8), ("staircase", 12)]
-    found += _sweeps(tasks, sampled)
+    found += [{"run": "terms", "candidate": NETWORKS[0], "family": f, "again": 1} for f in FAMILIES]
+    found += _sweeps([("staircase", 8), ("parity", 8)], sampled)
     for run, names in (
         ("in_stages", every),
         ("by_strength", every),
@@ -221,6 +230,7 @@ def points() -> list[dict]:
         ("at_the_edge", PROBED),
     ):
         found += [{"run": run, "candidate": n} for n in names]
+    found += _sweeps([("staircase", 12)], sampled)
     rest = [(t, 8) for t in TASKS if t not in ("staircase", "parity", "power law")]
     return found + _sweeps(rest, sampled)
 

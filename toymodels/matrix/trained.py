@@ -10,8 +10,15 @@ from torch import Tensor
 from toymodels.lattice import LatticeNetwork, counts
 from toymodels.matrix.record import Record
 from toymodels.matrix.tasks import Task, cube, values
-from toymodels.networks import Fresh, GradientDescent, GradientFlow, Perceptron, Samples, State
-from toymodels.networks import train
+from toymodels.networks import (
+    Fresh,
+    GradientDescent,
+    GradientFlow,
+    Perceptron,
+    Samples,
+    State,
+    train,
+)
 from toymodels.networks.data import Data
 from toymodels.networks.network import Network
 from toymodels.numerics import draws
@@ -33,19 +40,25 @@ class Descent:
     """
 
     build: Build
-    start: float
-    step: float
-    until: float  # time of descent on samples
-    long: float  # time of descent on the population
+    start: float | int
+    step: float | int
+    until: float | int  # time of descent on samples
+    long: float | int  # time of descent on the population
     features: bool = True
     batch: int | None = None
     records: int = 100
 
     def __call__(self, task: Task, samples: int | None, *, seed: int, members: int = 1) -> Record:
-        network, weights, data = self.ready(task, samples, seed=seed, members=members)
         last = (self.long if samples is None else self.until) / self.step
         steps = (last ** torch.linspace(0, 1, self.records).double()).round()
         record = torch.cat([torch.zeros(1), steps]).unique().long()
+        return self.at(task, samples, record, seed=seed, members=members)
+
+    def at(
+        self, task: Task, samples: int | None, record: Tensor, *, seed: int, members: int
+    ) -> Record:
+        """The record at the steps ``record``."""
+        network, weights, data = self.ready(task, samples, seed=seed, members=members)
         flows, kind = self.features and samples is None, weights[0].dtype
         seen = train(
             weights, data, network=network, record=record, seed=seed,

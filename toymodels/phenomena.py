@@ -1,0 +1,132 @@
+"""What a solvable model should show, and which models show it: one protocol, one matrix.
+
+Targets are polynomials of a few fair signs. ``theory`` says when the terms of a target are learned,
+by the flow of a lattice of subsets, and ``experiment`` looks when a ReLU network learns them. The
+matrix asks the same of every candidate, and more. Chapter: ``chapters/phenomena.md``.
+
+    x        input, d fair signs; chi_S, the product of those in S
+    beta_S   strength of the term chi_S in the target
+    c_S      its coefficient in what was learned; t_S, the time at which c_S passes beta_S / 2
+    n        samples, with noise of standard deviation 0.3 on their labels
+    eps      start of all edges of a lattice, readouts start at 0
+
+A candidate is a function ``(task, samples, *, seed, members) -> Record``, see ``matrix``.
+
+Source: the open question "a solvable model of deep, nonlinear learning" of learningmechanics.pub.
+Two candidates are other authors': Kunin et al. (2025), arXiv:2506.06489, and Dandi et al. (2026),
+arXiv:2605.13612.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from toymodels import lattice
+from toymodels.matrix.candidates import CANDIDATES, EPS, Candidate
+from toymodels.matrix.cells import (
+    REFERENCE,
+    Cell,
+    cell,
+    matrix,
+    pairs_of_one_degree,
+    predictions,
+    rank_correlations,
+    reference,
+    samples_needed,
+)
+from toymodels.matrix.criteria import RULES, right_pairs, spearman
+from toymodels.matrix.outside import alternating, lofi
+from toymodels.matrix.record import Record, from_coefficients, half_times
+from toymodels.matrix.runs import FAMILIES, SIZES, Scale, compute, points
+from toymodels.matrix.stored import Key, key, stored
+from toymodels.matrix.tasks import TASKS, Task, monomials, rungs, sparse, task, values
+from toymodels.numerics.clock import check_time, ticks
+from toymodels.numerics.door import door
+from toymodels.numerics.quantity import require
+
+__all__ = [
+    "CANDIDATES", "FAMILIES", "REFERENCE", "RULES", "SIZES", "TASKS", "Candidate", "Cell", "Record",
+    "Scale", "Task", "alternating", "cell", "compute", "experiment", "from_coefficients",
+    "half_time", "half_times", "key", "lofi", "matrix", "monomials", "pairs_of_one_degree",
+    "points", "predictions", "rank_correlations", "reference", "right_pairs", "row", "rungs",
+    "samples_needed", "sparse", "spearman", "stored", "task", "theory", "values",
+]  # fmt: skip
+ASKED = ("in_stages", "by_strength", "knock_on", "terms", "sweep")  # of a reader's candidate
+
+
+@door(origin="theory")
+def theory(model: Task, time: Float[Tensor, " time"], *, start: float = EPS) -> Record:
+    """Gradient flow of a lattice on infinitely many samples, (problem, time, feature).
+
+    Raises ValueError on unsorted or negative times and on a start that is not positive.
+    """
+    check_time(time)
+    require("start", torch.tensor(start), torch.tensor(start) > 0, "positive", "0 never moves")
+    grown = lattice.asleep(model.target, model.dimension, model.degree, start=start)
+    return from_coefficients(model, time, lattice.theory(grown, time).coefficient)
+
+
+@door(origin="experiment")
+def experiment(
+    model: Task,
+    time: Float[Tensor, " time"],
+    *,
+    seed: int,
+    members: int = 1,
+    hidden: int = 2,
+    step: float = 0.1,
+) -> Record:
+    """ReLU networks of 128 units a layer, from PyTorch's start, on 128 new inputs in every step;
+    (problem, member, time, feature).
+
+    Coefficients and errors are averages over all inputs. Time is steps times ``step``, rounded to
+    whole steps. Raises ValueError when two times fall on one step or on no hidden layer, and
+    FloatingPointError on divergence.
+    """
+    if hidden not in (2, 3):
+        raise ValueError(f"hidden must be 2 or 3 layers, got {hidden}: these are the candidates")
+    clock = ticks(time, step)
+    network = replace(CANDIDATES[f"ReLU, {hidden} hidden"], step=step)
+    seen = network.at(model, None, clock.record, seed=seed, members=members)
+    return replace(seen, time=clock.time)
+
+
+@door(origin="theory")
+def half_time(model: Task, *, start: float = EPS) -> Float[Tensor, "problem feature"]:
+    """Time at which each coefficient of the lattice reaches half its target, infinite without one."""
+    return lattice.half_time(
+        lattice.asleep(model.target, model.dimension, model.degree, start=start)
+    )
+
+
+@door(origin="experiment")
+def row(
+    candidate: Candidate,
+    runs: Mapping[Key, dict[str, Tensor]],
+    *,
+    seed: int = 7,
+    members: int = 4,
+    problems: int = 24,
+) -> dict[str, Cell]:
+    """The row of a reader's own model: what needs no more than its records.
+
+    ``runs`` are those of the full matrix, see ``stored``: its kernel ridge and its networks are
+    what the model is compared with, on their targets (so ``problems`` must not be more). A
+    candidate that raises ValueError on samples, or on the population, gets "not run" there.
+    """
+    scale, mine = Scale(seed, members, problems, (("mine", candidate),)), dict(runs)
+    for run in ASKED:
+        parts = {"terms": [{"family": "random"}], "sweep": [
+            {"of": "staircase", "dimension": 8}, {"of": "staircase", "dimension": 12},
+            {"of": "parity", "dimension": 8}]}.get(run, [{}])  # fmt: skip
+        for part in parts:
+            point = {"run": run, "candidate": "mine", **part}
+            try:
+                fields = compute(point, scale)
+            except ValueError:
+                continue
+            mine[key(point)] = {k: torch.from_numpy(v) for k, v in fields.items()}
+    return {name: cell(mine, name, "mine") for name in RULES}
