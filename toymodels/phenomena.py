@@ -43,16 +43,17 @@ from toymodels.matrix.record import Record, from_coefficients, half_times
 from toymodels.matrix.runs import FAMILIES, SIZES, Scale, compute, points
 from toymodels.matrix.stored import Key, key, stored
 from toymodels.matrix.tasks import TASKS, Task, monomials, rungs, sparse, task, values
-from toymodels.numerics.clock import check_time, ticks
+from toymodels.numerics.clock import check_time, first_passage, ticks
 from toymodels.numerics.door import door
 from toymodels.numerics.quantity import require
 
 __all__ = [
-    "CANDIDATES", "FAMILIES", "REFERENCE", "RULES", "SIZES", "TASKS", "Candidate", "Cell", "Record",
-    "Scale", "Task", "alternating", "cell", "compute", "experiment", "from_coefficients",
-    "half_time", "half_times", "key", "lofi", "matrix", "monomials", "pairs_of_one_degree",
-    "points", "predictions", "rank_correlations", "reference", "right_pairs", "row", "rungs",
-    "samples_needed", "sparse", "spearman", "stored", "task", "theory", "values",
+    "Candidate", "CANDIDATES", "Cell", "EPS", "FAMILIES", "Record", "REFERENCE", "RULES", "Scale",
+    "SIZES", "Task", "TASKS", "alternating", "cell", "experiment", "first_passage",
+    "from_coefficients", "half_time", "half_times", "key", "lofi", "matrix", "monomials",
+    "pairs_of_one_degree", "points", "predictions", "rank_correlations", "reference",
+    "right_pairs", "row", "run", "rungs", "samples_needed", "sparse", "spearman", "stored",
+    "task", "theory", "values",
 ]  # fmt: skip
 ASKED = ("in_stages", "by_strength", "knock_on", "terms", "sweep")  # of a reader's candidate
 
@@ -96,10 +97,16 @@ def experiment(
 
 @door(origin="theory")
 def half_time(model: Task, *, start: float = EPS) -> Float[Tensor, "problem feature"]:
-    """Time at which each coefficient of the lattice reaches half its target, infinite without one."""
+    """Time at which each coefficient of the lattice reaches half its target; infinite without."""
     return lattice.half_time(
         lattice.asleep(model.target, model.dimension, model.degree, start=start)
     )
+
+
+@door(origin="experiment")
+def run(point: Mapping[str, int | str], scale: Scale) -> dict[str, Tensor]:
+    """One run of the protocol, as the full matrix stores it under that point."""
+    return {name: torch.from_numpy(field) for name, field in compute(dict(point), scale).items()}
 
 
 @door(origin="experiment")
@@ -118,15 +125,14 @@ def row(
     candidate that raises ValueError on samples, or on the population, gets "not run" there.
     """
     scale, mine = Scale(seed, members, problems, (("mine", candidate),)), dict(runs)
-    for run in ASKED:
+    for asked in ASKED:
         parts = {"terms": [{"family": "random"}], "sweep": [
             {"of": "staircase", "dimension": 8}, {"of": "staircase", "dimension": 12},
-            {"of": "parity", "dimension": 8}]}.get(run, [{}])  # fmt: skip
+            {"of": "parity", "dimension": 8}]}.get(asked, [{}])  # fmt: skip
         for part in parts:
-            point = {"run": run, "candidate": "mine", **part}
+            point = {"run": asked, "candidate": "mine", **part}
             try:
-                fields = compute(point, scale)
+                mine[key(point)] = run(point, scale)
             except ValueError:
                 continue
-            mine[key(point)] = {k: torch.from_numpy(v) for k, v in fields.items()}
     return {name: cell(mine, name, "mine") for name in RULES}

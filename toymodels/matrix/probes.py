@@ -52,9 +52,7 @@ def laziness(
         task, samples, seed=seed, members=members, kind=torch.float64
     )
     x, y = data.inputs, data.labels[..., 0]
-    K = torch.cat(
-        [tangent_kernel(network, [v[k : k + 1] for v in weights], x[k]) for k in range(members)]
-    )[..., 0, 0]
+    K = tangent_kernel(network, weights, x)[..., 0, 0]
     size, vector = torch.linalg.eigh(K / samples)
     step = (0.5 / size[:, -1]).clamp(max=candidate.step)
     start = [w.repeat(len(SCALES), 1, 1) for w in weights]

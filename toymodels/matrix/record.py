@@ -16,8 +16,8 @@ class Record:
     """Coefficients of monomials over the time of a candidate.
 
     ``time`` increases; it is steps times rate for a flow, the inverse ridge for kernel ridge, the
-    number of samples for a procedure without time. Errors are mean squares. The batch of a candidate
-    is (problem, member).
+    number of samples for a procedure without time. Errors are mean squares. The batch of a
+    candidate is (problem, member).
     """
 
     time: Float[Tensor, " time"]
