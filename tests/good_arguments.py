@@ -521,7 +521,7 @@ GOOD = {
     },
     "toymodels.phenomena.row": {
         "candidate": lambda: phenomena.CANDIDATES["kernel ridge"],
-        "runs": lambda: phenomena.stored().runs,
+        "full": lambda: phenomena.stored().runs,
         "problems": lambda: 2,
     },
     **{f"toymodels.tree.{name}": PARENT for name in ("Tree", "products", "balanced", "invariant")},

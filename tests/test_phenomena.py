@@ -104,7 +104,7 @@ def test_bad_tasks_are_refused():
 
 @pytest.mark.parametrize("name", ["diagonal", "gated", "tree", "lattice"])
 def test_what_descends_is_what_the_formula_says(name):
-    """Readouts start at 0 and edges at the start: the same on both sides, to the step of the clock."""
+    """Readouts start at 0 and edges at the start, on both sides; up to the step of the clock."""
     it = task(4, [TASKS["staircase"], {(0,): 0.7, (1,): 1.2, (0, 1): 0.9}])
     candidate = replace(TRAINED[name], long=40, step=0.05, records=400)
     seen, said = (half_times(it, c(it, None, seed=0)) for c in (candidate, FORMULAS[name]))
@@ -276,7 +276,9 @@ def test_alternating_flows_by_hand():
 def test_rank_correlations_share_the_ranks_of_ties():
     one = torch.tensor([[1.0, 2.0, 2.0, 4.0], [3.0, 1.0, 2.0, torch.inf]])
     other = torch.tensor([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]])
-    expected = [spearmanr(a, b).statistic for a, b in zip(one[:, :4].tolist(), other.tolist())]
+    expected = [
+        spearmanr(a, b).statistic for a, b in zip(one[:, :4].tolist(), other.tolist(), strict=True)
+    ]
     close(criteria.spearman(one, other), torch.tensor(expected, dtype=DOUBLE), 1e-6)
     kept = torch.tensor([True, True, True, False])
     expected = spearmanr([3, 1, 2], [1, 2, 3]).statistic
@@ -307,7 +309,7 @@ def steps(falls, at):
     time = torch.cat([torch.zeros(1), torch.logspace(-1, 2, 300)]).double()
     parts = [
         f * torch.sigmoid((math.log(t) - time.clamp(min=0.05).log()) * 25)
-        for f, t in zip(falls, at)
+        for f, t in zip(falls, at, strict=True)
     ]
     error = torch.stack(parts).sum(0)[None, None]
     return Record(time, error[..., None], error)
@@ -319,6 +321,8 @@ def test_stages_are_drops_between_plateaus():
     assert criteria.stages(steps([2, 0.1, 0.9], [1, 5, 25])) == 2  # a thirtieth is no drop
     assert criteria.stages(steps([1, 1, 0.05], [1, 5, 25])) == 2
     assert criteria.stages(steps([3], [5])) == 1
+    with pytest.raises(ValueError, match="three moments"):
+        criteria.stages(Record(torch.ones(2), torch.ones(1, 1, 2, 1), torch.ones(1, 1, 2)))
     time = torch.linspace(0, 10, 200).double()
     smooth = torch.exp(-time)[None, None]
     assert criteria.stages(Record(time, smooth[..., None], smooth)) == 1
@@ -506,8 +510,8 @@ def test_a_row_of_a_readers_own(full):
     """A model that knows the answer at once: no order, no stages, and every sample saved."""
 
     def oracle(task, samples, *, seed, members=1):
-        time = torch.tensor([1.0, 2.0]).double()
-        c = task.target[:, None, None] * torch.tensor([0.0, 1.0])[:, None]
+        time = torch.tensor([1.0, 2.0, 3.0, 4.0]).double()
+        c = task.target[:, None, None] * torch.tensor([0.0, 0.0, 1.0, 1.0])[:, None]
         seen = from_coefficients(task, time, c.expand(-1, members, -1, -1).double())
         return replace(seen, train_error=seen.error)
 

@@ -112,7 +112,7 @@ def run(point: Mapping[str, int | str], scale: Scale) -> dict[str, Tensor]:
 @door(origin="experiment")
 def row(
     candidate: Candidate,
-    runs: Mapping[Key, dict[str, Tensor]],
+    full: Mapping[Key, dict[str, Tensor]],
     *,
     seed: int = 7,
     members: int = 4,
@@ -120,11 +120,11 @@ def row(
 ) -> dict[str, Cell]:
     """The row of a reader's own model: what needs no more than its records.
 
-    ``runs`` are those of the full matrix, see ``stored``: its kernel ridge and its networks are
+    ``full`` are the runs of the full matrix, see ``stored``: its kernel ridge and its networks are
     what the model is compared with, on their targets (so ``problems`` must not be more). A
     candidate that raises ValueError on samples, or on the population, gets "not run" there.
     """
-    scale, mine = Scale(seed, members, problems, (("mine", candidate),)), dict(runs)
+    scale, mine = Scale(seed, members, problems, (("mine", candidate),)), dict(full)
     for asked in ASKED:
         parts = {"terms": [{"family": "random"}], "sweep": [
             {"of": "staircase", "dimension": 8}, {"of": "staircase", "dimension": 12},

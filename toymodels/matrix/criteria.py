@@ -154,6 +154,8 @@ def stages(record: Record) -> Float[Tensor, "problem member"]:
     """Drops of the error, each at least a tenth of the start, between plateaus: places where the
     log-log slope has a minimum below a tenth of the steepest, and below half of the last peak, from
     which it doubles again. What is below a tenth of the start does not count."""
+    if len(record.time) < 3:
+        raise ValueError(f"time must have three moments or more, got {len(record.time)}: no stages")
     time, error = record.time[1:].clamp(min=1e-9).log(), record.error[..., 1:]
     level = (error / record.error[..., :1]).clamp(min=TENTH)
     slope = -(level.log().diff(dim=-1) / time.diff())
