@@ -520,9 +520,12 @@ GOOD = {
         for name in ("theory", "experiment", "half_time")
     },
     "toymodels.phenomena.row": {
-        "candidate": lambda: phenomena.CANDIDATES["kernel ridge"],
+        "candidate": lambda: phenomena.CANDIDATES["alternating flows"],
         "full": lambda: phenomena.stored().runs,
-        "problems": lambda: 2,
+    },
+    "toymodels.phenomena.run": {
+        "point": lambda: {"run": "by_strength", "candidate": "kernel ridge"},
+        "scale": lambda: phenomena.Scale(members=2),
     },
     **{f"toymodels.tree.{name}": PARENT for name in ("Tree", "products", "balanced", "invariant")},
     **{f"toymodels.tree.{name}": PARENT for name in ("plateau", "staircase")},

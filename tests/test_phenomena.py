@@ -436,7 +436,7 @@ def test_the_lattice_and_its_half_times_are_those_of_its_chapter():
     said = theory(STAIRS, time)
     close(half_times(STAIRS, said)[0, TOP], half_time(STAIRS)[0, TOP], 1e-3)
     assert said.error.shape == (1, 241) and said.error[0, 0] == 3
-    with pytest.raises(ValueError, match="start must be positive"):
+    with pytest.raises(ValueError, match="start must be above 0"):
         theory(STAIRS, time, start=0.0)
 
 

@@ -45,7 +45,7 @@ from toymodels.matrix.stored import Key, key, stored
 from toymodels.matrix.tasks import TASKS, Task, monomials, rungs, sparse, task, values
 from toymodels.numerics.clock import check_time, first_passage, ticks
 from toymodels.numerics.door import door
-from toymodels.numerics.quantity import require
+from toymodels.numerics.draws import whole_number
 
 __all__ = [
     "Candidate", "CANDIDATES", "Cell", "EPS", "FAMILIES", "Record", "REFERENCE", "RULES", "Scale",
@@ -62,10 +62,10 @@ ASKED = ("in_stages", "by_strength", "knock_on", "terms", "sweep")  # of a reade
 def theory(model: Task, time: Float[Tensor, " time"], *, start: float = EPS) -> Record:
     """Gradient flow of a lattice on infinitely many samples, (problem, time, feature).
 
-    Raises ValueError on unsorted or negative times and on a start that is not positive.
+    Raises ValueError on unsorted or negative times, and on a start that is not above 0 or above 10.
     """
     check_time(time)
-    require("start", torch.tensor(start), torch.tensor(start) > 0, "positive", "0 never moves")
+    _check_start(start)
     grown = lattice.asleep(model.target, model.dimension, model.degree, start=start)
     return from_coefficients(model, time, lattice.theory(grown, time).coefficient)
 
@@ -98,6 +98,7 @@ def experiment(
 @door(origin="theory")
 def half_time(model: Task, *, start: float = EPS) -> Float[Tensor, "problem feature"]:
     """Time at which each coefficient of the lattice reaches half its target; infinite without."""
+    _check_start(start)
     return lattice.half_time(
         lattice.asleep(model.target, model.dimension, model.degree, start=start)
     )
@@ -114,17 +115,16 @@ def row(
     candidate: Candidate,
     full: Mapping[Key, dict[str, Tensor]],
     *,
-    seed: int = 7,
     members: int = 4,
-    problems: int = 24,
 ) -> dict[str, Cell]:
     """The row of a reader's own model: what needs no more than its records.
 
-    ``full`` are the runs of the full matrix, see ``stored``: its kernel ridge and its networks are
-    what the model is compared with, on their targets (so ``problems`` must not be more). A
-    candidate that raises ValueError on samples, or on the population, gets "not run" there.
+    ``full`` are the runs of the full matrix, see ``stored``. The model is compared with their
+    kernel ridge and networks, on the same targets and inputs. A candidate that raises ValueError on
+    samples, or on the population, gets "not run" there. Raises ValueError on fewer than 2 members.
     """
-    scale, mine = Scale(seed, members, problems, (("mine", candidate),)), dict(full)
+    scale = Scale(members=whole_number(members, "members", 2, "errors need two or more"))
+    scale, mine = replace(scale, entered=(("mine", candidate),)), dict(full)
     for asked in ASKED:
         parts = {"terms": [{"family": "random"}], "sweep": [
             {"of": "staircase", "dimension": 8}, {"of": "staircase", "dimension": 12},
@@ -136,3 +136,8 @@ def row(
             except ValueError:
                 continue
     return {name: cell(mine, name, "mine") for name in RULES}
+
+
+def _check_start(start: float) -> None:
+    if not 0 < start <= 10:
+        raise ValueError(f"start must be above 0 and at most 10, got {start:g}: 0 never moves")
