@@ -65,6 +65,7 @@ bench-gpu: .venv/ok  ## the same for this machine's GPU
 figures-full: .venv/ok  ## train what is too large for a chapter, store it in the package (an hour)
 	$(PY) -m tools.figures_full
 	$(PY) -m tools.figures_tree
+	$(PY) -m tools.figures_depth
 	$(PY) -m tools.figures_lattice
 	$(PY) -m tools.figures_hierarchy
 	$(PY) -m tools.figures_matrix
