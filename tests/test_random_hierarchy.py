@@ -203,6 +203,12 @@ def test_tables_end_at_the_entropy():
     torch.testing.assert_close(raw[0], exact[:, 0] - exact[:, 2], rtol=0, atol=0.03)
     torch.testing.assert_close(grouped[1], exact[:, 1] - exact[:, 2], rtol=0, atol=0.03)
     assert grouped.shape == (3, 8)
+    assert grouped[2].abs().max() < 0.05  # both left siblings are read rightly
+
+
+def test_tables_are_judged_on_fresh_strings():
+    few = table_losses(RandomHierarchy(4, 2, 3), 200, 2, seed=1, members=8, fresh=200)
+    assert (few["raw"].mean(-1) > 0).all()  # what was counted would be told better than H_L
 
 
 def test_a_tree_network_by_hand():
