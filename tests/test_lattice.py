@@ -663,6 +663,16 @@ def test_impossible_requests_are_refused():
         experiment(random_start(3, 3), [0.0, 400.0], **data | {"step": 8.0})
 
 
+def test_half_times_want_a_start_below_half():
+    """Three quarters of the target: beyond half, and not yet there."""
+    target = torch.tensor([1.0, -0.8], dtype=DOUBLE)
+    above = Lattice(2, 1, target, 0.75 * target, torch.ones(2, dtype=DOUBLE))
+    with pytest.raises(ValueError, match="below half"):
+        half_time(above)
+    below = Lattice(2, 1, target, 0.45 * target, torch.ones(2, dtype=DOUBLE))
+    assert (half_time(below) < 0.2).all()
+
+
 def test_what_can_never_be_reached_is_said(monkeypatch):
     monkeypatch.setattr("toymodels.lattice.STRETCHES", 8)
     with pytest.raises(RuntimeError, match="half-times were not reached"):
