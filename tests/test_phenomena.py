@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import linregress, spearmanr
 
 from tools.figures_matrix import origin
 from toymodels import deep_linear, lattice
 from toymodels.matrix import criteria, outside, probes
 from toymodels.matrix.candidates import CANDIDATES, LINEAR, kernel
-from toymodels.matrix.cells import RUN, WHY, cell, samples_needed
+from toymodels.matrix.cells import RUN, WHY, _line, cell, samples_needed
 from toymodels.matrix.formulas import FORMULAS
 from toymodels.matrix.record import Record, from_coefficients, half_times
 from toymodels.matrix.runs import FAMILIES, SIZES, TRAINED, Scale, compute, points
@@ -596,6 +596,16 @@ def test_cells_read_their_numbers_right():
     }
     one = cell(runs, "power law in time", "tree")
     assert one.value == pytest.approx(-1.3, abs=1e-6) and one.basis == "P"
+
+
+def test_a_slope_has_the_error_of_its_line():
+    """As scipy's regression through the same points."""
+    time = torch.logspace(0, 2, 25).double()
+    bent = (-1.2 * time.log() + 0.1 * torch.sin(9 * time.log())).exp()
+    slope, error = _line(time, bent, time[[0, -1]])
+    found = linregress(time.log().numpy(), bent.log().numpy())
+    assert slope == pytest.approx(found.slope, rel=1e-6)
+    assert error == pytest.approx(found.stderr, rel=1e-6)
 
 
 def test_descent_is_on_what_it_says():
