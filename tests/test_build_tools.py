@@ -347,14 +347,14 @@ def test_a_name_that_comes_from_another_module_is_a_change(small_package):
 
 
 def test_chapters_hang_on_their_own_models_and_data():
-    """A comment in ``tree`` executes its chapter and the one that compares, and new diagrams the
+    """A comment in ``tree`` executes its chapter and two that compare, and new diagrams the
     chapter that shows them."""
     read = {page: sources.files(page) for page in book.chapters()}
 
     def hanging_on(file):
         return {Path(page).name for page, files in read.items() if book.ROOT / file in files}
 
-    assert hanging_on("toymodels/tree.py") == {"tree", "phenomena"}
+    assert hanging_on("toymodels/tree.py") == {"tree", "lattice", "phenomena"}
     assert hanging_on("toymodels/numerics/draws.py") == {Path(page).name for page in read}
     stored = list((book.ROOT / "toymodels" / "results" / "data_separation").iterdir())
     assert len(stored) > 1
