@@ -22,6 +22,7 @@ from toymodels.matrix.tasks import TASKS, Task, cube, monomials, rungs, sparse, 
 from toymodels.matrix.trained import layers
 from toymodels.networks import GradientDescent, Perceptron, Samples
 from toymodels.phenomena import (
+    REFERENCE,
     RULES,
     experiment,
     half_time,
@@ -522,6 +523,63 @@ def test_a_row_of_a_readers_own(full):
         found["predicts the network"].value == 0 and found["predicts the network"].verdict == "no"
     )
     assert found["edge of stability"].reason == "not run"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda seen: 3, "candidate must hand back a Record, got int"),
+        (
+            lambda seen: replace(seen, coefficient=seen.coefficient[..., 1:]),
+            "coefficient of the candidate's record must be",
+        ),
+        (lambda seen: replace(seen, error=seen.error * torch.nan), "must be finite"),
+        (lambda seen: replace(seen, train_error=None), "train_error .* got None"),
+    ],
+)
+def test_a_bad_record_of_a_reader_is_refused_in_words(full, change, message):
+    def bad(task, samples, *, seed, members=1):
+        time = torch.tensor([1.0, 2.0, 3.0]).double()
+        c = task.target[:, None, None] * torch.tensor([0.0, 0.6, 1.0]).double()[:, None]
+        seen = from_coefficients(task, time, c.expand(-1, members, -1, -1))
+        return change(replace(seen, train_error=seen.error))
+
+    with pytest.raises(ValueError, match=message):
+        row(bad, full.runs, members=2)
+
+
+def test_a_model_of_the_population_alone_has_no_cells_with_samples(full):
+    found = row(outside.alternating, full.runs, members=2)
+    assert found["sample advantage"].reason == found["overfitting"].reason == "not run"
+    assert found["predicts the network"].value == pytest.approx(0.926, abs=1e-3)
+
+
+def test_the_other_start_is_compared_with_the_first_and_models_with_both():
+    """One target, three terms: two networks of opposite orders."""
+    fields = {
+        "strength": torch.tensor([[1.0, 2.0, 3.0]]),
+        "degree": torch.tensor([[1.0, 2.0, 3.0]]),
+    }
+    runs = {}
+    for name, again, time in (
+        (REFERENCE, 0, [1.0, 2.0, 4.0]),
+        (REFERENCE, 1, [9.0, 1.0, 4.0]),
+        ("tree", 0, [2.0, 1.0, 3.0]),
+    ):
+        point = {"run": "terms", "candidate": name, "family": "random"} | (
+            {"again": 1} if again else {}
+        )
+        runs[key(point)] = fields | {"time": torch.tensor([time])}
+    found = rank_correlations(runs, "random")
+    # geometric means 3, 1.4, 4
+    assert float(found["tree"]) == pytest.approx(1)
+    assert float(found["another start"]) == pytest.approx(-0.5)
+    assert float(found["by degree"]) == pytest.approx(0.5)
+    assert float(found["by strength"]) == pytest.approx(-0.5)
+    pairs = pairs_of_one_degree(
+        {k: v | {"degree": torch.ones(1, 3)} for k, v in runs.items()}, "random"
+    )
+    assert float(pairs["tree"]) == 1 and float(pairs["another start"]) == pytest.approx(1 / 3)
 
 
 def test_samples_needed_takes_the_better_kernel(full):

@@ -121,10 +121,11 @@ def row(
 
     ``full`` are the runs of the full matrix, see ``stored``. The model is compared with their
     kernel ridge and networks, on the same targets and inputs. A candidate that raises ValueError on
-    samples, or on the population, gets "not run" there. Raises ValueError on fewer than 2 members.
+    samples, or on the population, gets "not run" there. Raises ValueError on fewer than 2 members,
+    and on what is no record of the task.
     """
     scale = Scale(members=whole_number(members, "members", 2, "errors need two or more"))
-    scale, mine = replace(scale, entered=(("mine", candidate),)), dict(full)
+    scale, mine = replace(scale, entered=(("mine", _asked(candidate)),)), dict(full)
     for asked in ASKED:
         parts = {"terms": [{"family": "random"}], "sweep": [
             {"of": "staircase", "dimension": 8}, {"of": "staircase", "dimension": 12},
@@ -133,9 +134,39 @@ def row(
             point = {"run": asked, "candidate": "mine", **part}
             try:
                 mine[key(point)] = run(point, scale)
-            except ValueError:
+            except _Declined:
                 continue
     return {name: cell(mine, name, "mine") for name in RULES}
+
+
+class _Declined(Exception):
+    """A candidate does not take samples, or does not take the population."""
+
+
+def _asked(candidate: Candidate) -> Candidate:
+    """The candidate, with its records looked at."""
+
+    def asked(task: Task, samples: int | None, *, seed: int, members: int = 1) -> Record:
+        try:
+            record = candidate(task, samples, seed=seed, members=members)
+        except ValueError as said:
+            raise _Declined(str(said)) from said
+        if not isinstance(record, Record):
+            raise ValueError(f"candidate must hand back a Record, got {type(record).__name__}")
+        batch = (len(task.target), members, len(record.time))
+        shapes = {"coefficient": (*batch, len(task.features)), "error": batch}
+        if samples is not None:
+            shapes["train_error"] = batch
+        for name, shape in shapes.items():
+            field = getattr(record, name)
+            if field is None or field.shape != shape:
+                found = None if field is None else tuple(field.shape)
+                raise ValueError(f"{name} of the candidate's record must be {shape}, got {found}")
+            if not bool(field.isfinite().all()):
+                raise ValueError(f"{name} of the candidate's record must be finite")
+        return record
+
+    return asked
 
 
 def _check_start(start: float) -> None:

@@ -76,7 +76,7 @@ def cell(runs: Runs, row: str, name: str) -> Cell:
     except KeyError:
         return Cell(reason=NONE)
     if not bool(values[0] == values[0]):
-        return Cell(reason="nothing was learned")
+        return Cell(reason="level not reached")
     known = said(runs, row, name)
     return Cell(
         float(values[0]),
