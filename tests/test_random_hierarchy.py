@@ -260,14 +260,15 @@ def test_stored_curves_say_where_they_come_from_and_can_be_computed_again():
     found = plain(stored())
     origin = {k: v for k, v in found.origin.items() if k != "date"}
     wanted = figures_hierarchy.origin()
-    for name in ("script", "seed", "members", "courses"):
+    for name in ("script", "seed", "members", "courses", "rates"):
         assert origin[name] == wanted[name]
     assert len(found.origin["date"]) == 10
     assert set(found.curves) == {(name, *size) for name, size, _ in figures_hierarchy.plan()}
     curve = found.curves["counting", 8, 3, 2]
     again = counting_error(RandomHierarchy(8, 3, 2), int(curve["samples"][4]), seed=11, members=24)
     torch.testing.assert_close(again, curve["value"][4], rtol=0, atol=0.03)
-    curve, course = found.curves["deep", 8, 4, 2], figures_hierarchy.DEEP
+    curve = found.curves["deep", 8, 4, 2]
+    course = Course(rate=curve["rate"][0].item())
     setting = {"seed": 11, "members": 8, "deep": True, "course": course}
     again = network_error(RandomHierarchy(8, 4, 2), int(curve["samples"][0]), **setting)
     torch.testing.assert_close(again, curve["value"][0], rtol=0, atol=0.08)

@@ -9,7 +9,7 @@ already, with the same settings, stays.
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +32,9 @@ SIZES = [(8, m, L) for L in (2, 3) for m in (2, 3, 4, 6)]
 LEARNED = [(8, 4, 2), (8, 6, 2), (8, 3, 3), (8, 4, 3)]
 # levels of contexts, and doublings of the samples: two steps of the curve or more
 TEXTS = {(4, 2, 7): (5, 8), (8, 3, 6): (4, 8), (8, 4, 5): (4, 10)}
-SPEAKER = Course(rate=0.003, batch=128, steps=1200, looks=30)
-DEEP, SHALLOW = Course(rate=0.01), Course(rate=0.003)
+SPEAKER = Course(batch=128, steps=1200, looks=30)
+# of which each network has its best, at every number of samples
+RATES = {"classes": (0.01, 0.03, 0.06), "text": (0.003, 0.01, 0.03)}
 
 
 def counted(v: int, m: int, levels: int) -> Fields:
@@ -46,10 +47,23 @@ def counted(v: int, m: int, levels: int) -> Fields:
 def trained(v: int, m: int, levels: int, *, deep: bool) -> Fields:
     model = RandomHierarchy(v, m, levels)
     samples = [round(model.scale * 2.0**k) for k in range(-1, 4 if deep or levels == 2 else 5)]
-    setting = {"seed": SEED, "members": TRAINED, "deep": deep}
-    course = DEEP if deep else SHALLOW
-    errors = [network_error(model, P, course=course, **setting).numpy() for P in samples]
-    return {"samples": np.array(samples), "value": np.array(errors)}
+
+    def at(P: int, rate: float) -> torch.Tensor:
+        setting = {"seed": SEED, "members": TRAINED, "deep": deep}
+        return network_error(model, P, course=Course(rate=rate), **setting)
+
+    return tuned(samples, RATES["classes"], at)
+
+
+def tuned(samples: list[int], rates: tuple[float, ...], function) -> Fields:
+    """What networks reach at the best of their rates, chosen by the mean over members."""
+    values, best = [], []
+    for P in samples:
+        tried = [function(P, rate) for rate in rates]
+        k = int(torch.stack(tried).mean(-1).argmin())
+        values.append(tried[k].numpy())
+        best.append(rates[k])
+    return {"samples": np.array(samples), "value": np.array(values), "rate": np.array(best)}
 
 
 def written(v: int, m: int, levels: int) -> Fields:
@@ -63,22 +77,26 @@ def written(v: int, m: int, levels: int) -> Fields:
 
 
 def spoken(v: int, m: int, levels: int, *, shared: bool) -> Fields:
-    model, samples = RandomHierarchy(v, m, levels), [960 * 4**k for k in range(3)]
-    setting = {"seed": SEED, "members": SPOKEN, "shared": shared, "course": SPEAKER}
-    losses = [network_loss(model, P, **setting).numpy() for P in samples]
-    return {"samples": np.array(samples), "value": np.array(losses)}
+    model = RandomHierarchy(v, m, levels)
+
+    def at(P: int, rate: float) -> torch.Tensor:
+        setting = {"seed": SEED, "members": SPOKEN, "shared": shared}
+        return network_loss(model, P, course=replace(SPEAKER, rate=rate), **setting)
+
+    return tuned([960 * 4**k for k in range(3)], RATES["text"], at)
 
 
 def origin() -> dict:
     """What the header of each result says of it."""
     versions = packages()
     del versions["toymodels"]  # the experiments hang on little of it, and are tested elsewhere
-    courses = {"deep": DEEP, "shallow": SHALLOW, "text": SPEAKER}
+    courses = {"classes": Course(), "text": SPEAKER}
     found = {
         "script": Path(__file__).relative_to(Path(__file__).parents[1]).as_posix(),
         "seed": SEED,
         **versions,
         "members": {"counting": COUNTED, "networks": TRAINED, "tables": WRITTEN, "text": SPOKEN},
+        "rates": RATES,
         "courses": {name: asdict(course) for name, course in courses.items()},
     }
     return json.loads(json.dumps(found))  # as it comes back from the store
