@@ -24,6 +24,8 @@ from _ext import (
 )
 from tools import execute, local_links, serve
 from tools.browser import served
+from tools.provenance import provenance
+from toymodels.sweeps.fingerprint import packages
 
 CLAIM = {
     "kind": "measurement",
@@ -401,3 +403,10 @@ def test_the_search_keeps_the_words_of_a_page_and_the_anchors_that_a_hit_names()
     page = '<p>menu</p><div role="main"><h1 id="x" class="y">Wait <b>for</b> it</h1>'
     page += "<script>1</script></div>"
     assert search_from_file.text(page) == ('<div role="main"><h1 id="x">Wait for it</h1></div>')
+
+
+def test_what_a_header_says_does_not_hang_on_who_asked_before():
+    first = provenance(provenance.__code__.co_filename, seed=1, sizes=(2, 3))
+    assert first == provenance(provenance.__code__.co_filename, seed=1, sizes=(2, 3))
+    assert first["script"] == "tools/provenance.py" and first["sizes"] == [2, 3]
+    assert "toymodels" in packages() and "toymodels" not in first

@@ -7,15 +7,13 @@ the loss at coarse rates first, then at fine ones around the best of them. About
 core. What is stored already, with the same settings, stays.
 """
 
-import json
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 
+from tools.provenance import provenance
 from toymodels.residual_depth import SCALINGS, STORED, Lesson, transfer
-from toymodels.sweeps.fingerprint import packages
 from toymodels.sweeps.store import Fields, Store
 
 SEED, MEMBERS, SCOUTS, LESSON = 3, 12, 4, Lesson()
@@ -35,16 +33,7 @@ def swept(scaling: str, block: int, depth: int, width: int) -> Fields:
 
 def origin() -> dict:
     """What the header of each result says of it."""
-    versions = packages()
-    del versions["toymodels"]  # the experiments hang on little of it, and are tested elsewhere
-    found = {
-        "script": Path(__file__).relative_to(Path(__file__).parents[1]).as_posix(),
-        "seed": SEED,
-        **versions,
-        "members": MEMBERS,
-        "lesson": asdict(LESSON),
-    }
-    return json.loads(json.dumps(found))  # as it comes back from the store
+    return provenance(__file__, seed=SEED, members=MEMBERS, lesson=asdict(LESSON))
 
 
 def main() -> None:

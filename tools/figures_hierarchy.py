@@ -7,14 +7,13 @@ the last symbol of a text by tables and by networks. About ten minutes on one co
 already, with the same settings, stays.
 """
 
-import json
 import time
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from tools.provenance import provenance
 from toymodels.random_hierarchy import (
     Course,
     RandomHierarchy,
@@ -24,7 +23,6 @@ from toymodels.random_hierarchy import (
     table_losses,
 )
 from toymodels.random_hierarchy.stored import STORED
-from toymodels.sweeps.fingerprint import packages
 from toymodels.sweeps.store import Fields, Store
 
 SEED, COUNTED, TRAINED, WRITTEN, SPOKEN = 11, 24, 8, 24, 4
@@ -88,18 +86,14 @@ def spoken(v: int, m: int, levels: int, *, shared: bool) -> Fields:
 
 def origin() -> dict:
     """What the header of each result says of it."""
-    versions = packages()
-    del versions["toymodels"]  # the experiments hang on little of it, and are tested elsewhere
     courses = {"classes": Course(), "text": SPEAKER}
-    found = {
-        "script": Path(__file__).relative_to(Path(__file__).parents[1]).as_posix(),
-        "seed": SEED,
-        **versions,
-        "members": {"counting": COUNTED, "networks": TRAINED, "tables": WRITTEN, "text": SPOKEN},
-        "rates": RATES,
-        "courses": {name: asdict(course) for name, course in courses.items()},
-    }
-    return json.loads(json.dumps(found))  # as it comes back from the store
+    return provenance(
+        __file__,
+        seed=SEED,
+        members={"counting": COUNTED, "networks": TRAINED, "tables": WRITTEN, "text": SPOKEN},
+        rates=RATES,
+        courses={name: asdict(course) for name, course in courses.items()},
+    )
 
 
 def plan():

@@ -9,14 +9,13 @@ which they are ordered, too. Nothing of the theory of ``toymodels.lattice`` is u
 one core. What is stored already, with the same settings, stays.
 """
 
-import json
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from tools.provenance import provenance
 from toymodels.numerics.clock import first_passage
 from toymodels.subset_lattice.relu import (
     CONTEXTS,
@@ -32,7 +31,6 @@ from toymodels.subset_lattice.relu import (
 )
 from toymodels.subset_lattice.sets import subsets
 from toymodels.subset_lattice.stored import STORED
-from toymodels.sweeps.fingerprint import packages
 from toymodels.sweeps.store import Fields, Store
 
 SEED, TARGETS_SEED, LATTICE_START, LESSON = 5, 2027, 0.05, Lesson()
@@ -92,20 +90,16 @@ def _of(coefficient: torch.Tensor, S: tuple[int, ...]) -> np.ndarray:
 
 def origin() -> dict:
     """What the header of each result says of it."""
-    versions = packages()
-    del versions["toymodels"]  # the experiments hang on little of it, and are tested elsewhere
-    found = {
-        "script": Path(__file__).relative_to(Path(__file__).parents[1]).as_posix(),
-        "seed": SEED,
-        "targets_seed": TARGETS_SEED,
-        "lattice_start": LATTICE_START,
-        **versions,
-        "members": MEMBERS,
-        "steps": STEPS,
-        "every": EVERY,
-        "lesson": asdict(LESSON),
-    }
-    return json.loads(json.dumps(found))  # as it comes back from the store
+    return provenance(
+        __file__,
+        seed=SEED,
+        targets_seed=TARGETS_SEED,
+        lattice_start=LATTICE_START,
+        members=MEMBERS,
+        steps=STEPS,
+        every=EVERY,
+        lesson=asdict(LESSON),
+    )
 
 
 def main() -> None:

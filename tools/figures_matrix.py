@@ -6,31 +6,26 @@ Every candidate on every task, with the seed of the protocol. Half an hour on on
 stored already, with the same settings, stays.
 """
 
-import json
 import time
-from pathlib import Path
 
 import torch
 
+from tools.provenance import provenance
 from toymodels.matrix.runs import SIZES, Scale, compute, points
 from toymodels.matrix.stored import STORED
-from toymodels.sweeps.fingerprint import packages
 from toymodels.sweeps.store import Store
 
 
 def origin() -> dict:
     """What the header of each result says of it."""
-    versions, scale = packages(), Scale()
-    del versions["toymodels"]  # the runs hang on little of it, and are tested elsewhere
-    found = {
-        "script": Path(__file__).relative_to(Path(__file__).parents[1]).as_posix(),
-        "seed": scale.seed,
-        "members": scale.members,
-        "problems": scale.problems,
-        **versions,
-        "sizes": {str(d): sizes for d, sizes in SIZES.items()},
-    }
-    return json.loads(json.dumps(found))  # as it comes back from the store
+    scale = Scale()
+    return provenance(
+        __file__,
+        seed=scale.seed,
+        members=scale.members,
+        problems=scale.problems,
+        sizes={str(d): sizes for d, sizes in SIZES.items()},
+    )
 
 
 def main() -> None:

@@ -6,19 +6,17 @@ Gradient descent on data throughout; nothing of the theory of ``toymodels.tree_s
 A quarter of an hour on one slow core. What is stored already, with the same settings, stays.
 """
 
-import json
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from tools.provenance import provenance
 from toymodels.networks.rules import GradientDescent, GradientFlow, Rule, WeightDecay
-from toymodels.sweeps.fingerprint import packages
 from toymodels.sweeps.store import Fields, Point, Store
 from toymodels.tree import Growth, Tree, balanced, experiment
 from toymodels.tree_samples import DICTIONARIES, SETTINGS
@@ -132,18 +130,14 @@ FIGURES = {f.__name__: f for f in (learning, race, friction, comparison)}
 
 def origin() -> dict:
     """What the header of each result says of it."""
-    versions = packages()
-    del versions["toymodels"]  # the experiments hang on little of it, and are tested elsewhere
-    found = {
-        "script": Path(__file__).relative_to(Path(__file__).parents[1]).as_posix(),
-        "seed": SEED,
-        **versions,
-        "settings": {name: asdict(setting) for name, setting in SETTINGS.items()},
-        "dictionaries": {str(nodes): asdict(s) for nodes, s in DICTIONARIES.items()},
-        "members": {"learning": CURVES, "race": RACES, "friction": FORESTS, "comparison": CONTESTS},
-        "forest": {"trees": TREES, "alive": ALIVE, "decay": DECAY, "noise": NOISE},
-    }
-    return json.loads(json.dumps(found))  # as it comes back from the store
+    return provenance(
+        __file__,
+        seed=SEED,
+        settings={name: asdict(setting) for name, setting in SETTINGS.items()},
+        dictionaries={str(nodes): asdict(s) for nodes, s in DICTIONARIES.items()},
+        members={"learning": CURVES, "race": RACES, "friction": FORESTS, "comparison": CONTESTS},
+        forest={"trees": TREES, "alive": ALIVE, "decay": DECAY, "noise": NOISE},
+    )
 
 
 def main(figures: list[str]) -> None:
