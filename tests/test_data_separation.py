@@ -9,7 +9,6 @@ from torch import nn
 
 from tools.figures_full import clouds
 from toymodels.data_separation import (
-    STORED,
     Classifier,
     Data,
     LoadCurve,
@@ -364,18 +363,6 @@ def test_the_stored_diagram_says_where_it_comes_from_and_can_be_made_again():
     for name, drift in {"separation": 0.1, "test_separation": 0.1, "test_accuracy": 0.03}.items():
         found, kept = getattr(again, name)[:, 0].double(), getattr(then, name)[0, 0, :2]
         torch.testing.assert_close(found, kept, atol=drift, rtol=0)
-
-
-def test_a_damaged_file_of_the_stored_diagram_is_refused(tmp_path):
-    for file in STORED.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    assert stored(tmp_path).origin == stored().origin
-    spoilt = next(tmp_path.glob("*.point"))
-    data = bytearray(spoilt.read_bytes())
-    data[-1] ^= 1
-    spoilt.write_bytes(data)
-    with pytest.raises(ValueError, match="must have the checksum"):
-        stored(tmp_path)
 
 
 # ---- bad input -----------------------------------------------------------------------------------

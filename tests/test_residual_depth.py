@@ -9,7 +9,6 @@ import torch
 from toymodels.limits import field_theory
 from toymodels.residual_depth import (
     SCALINGS,
-    STORED,
     Lesson,
     ResidualLinear,
     best_rate,
@@ -351,18 +350,6 @@ def test_the_stored_sweep_says_where_it_comes_from_and_can_be_made_again():
         lesson=Lesson(**origin["lesson"]),
     )  # fmt: skip
     torch.testing.assert_close(again.double(), run["loss"][:6, :2], rtol=0.02, atol=0)
-
-
-def test_a_damaged_file_of_the_stored_sweep_is_refused(tmp_path):
-    for file in STORED.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    assert stored(tmp_path).origin == stored().origin
-    spoilt = next(tmp_path.glob("*.point"))
-    data = bytearray(spoilt.read_bytes())
-    data[-1] ^= 1
-    spoilt.write_bytes(data)
-    with pytest.raises(ValueError, match="must have the checksum"):
-        stored(tmp_path)
 
 
 # ---- refusals ------------------------------------------------------------------------------------

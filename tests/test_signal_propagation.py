@@ -385,9 +385,8 @@ def test_impossible_requests_are_refused():
         overlap(network, 1.0, 1.5, 3)
     with pytest.raises(ValueError, match="above bias_variance, got 0.05:"):
         experiment(network, 0.05, 3, **sizes)
-    for members in (0, -1):
-        with pytest.raises(ValueError, match=f"members must be at least 1, got {members}"):
-            experiment(network, 1.0, 3, **sizes | {"members": members})
+    with pytest.raises(ValueError, match="members must be at least 1, got 0"):
+        experiment(network, 1.0, 3, **sizes | {"members": 0})
     with pytest.raises(ValueError, match="width must be at least 1, got 0"):
         experiment(network, 1.0, 3, **sizes | {"width": 0})
     with pytest.raises(ValueError, match="layers must be at least 1, got 0"):

@@ -32,6 +32,7 @@ from toymodels.networks import HeavyBall, Perceptron, Samples, parameterization,
 from toymodels.numerics import draws
 from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import Function
+from toymodels.numerics.quantity import leading_axes_fit
 
 Number = float | int
 BLIND = 1e-13  # of the largest eigenvalue: below it is rounding, and the kernel sees nothing
@@ -684,10 +685,8 @@ def _parts(model: KernelShift | LinearShift) -> list[Tensor]:
     names = [f.name for f in fields(model)]
     own = [2 if "covariance" in name or name == "kernel" else 1 for name in names[:-2]] + [0, 0]
     batches = [p.shape[: p.ndim - k] for p, k in zip(given, own, strict=True)]
-    try:
+    with leading_axes_fit():
         axes = len(torch.broadcast_shapes(*batches))
-    except RuntimeError as problem:
-        raise ValueError(f"the leading axes must fit each other: {problem}") from problem
     return [p[(None,) * (axes + k - p.ndim)] for p, k in zip(given, own, strict=True)]
 
 

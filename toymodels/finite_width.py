@@ -29,7 +29,7 @@ from toymodels.numerics.door import door
 from toymodels.numerics.draws import whole_number
 from toymodels.numerics.entrywise import Function, entrywise
 from toymodels.numerics.expectation import average
-from toymodels.numerics.quantity import require
+from toymodels.numerics.quantity import require, together
 from toymodels.signal_propagation import LARGEST, SMALLEST, CriticalPoint, critical_point
 
 Number = float | int
@@ -53,7 +53,7 @@ class FiniteWidth:
     skip: Number | Float[Tensor, "*#batch"] = 0.0  # gamma, what a layer adds of the one before
 
     def __post_init__(self):
-        weight, bias, skip = _numbers(self.weight_variance, self.bias_variance, self.skip)
+        weight, bias, skip = together(self.weight_variance, self.bias_variance, self.skip)
         require("weight_variance", weight, weight > 0, "positive", "no signal would pass")
         require("bias_variance", bias, bias >= 0, "non-negative", "it is a variance")
         require("skip", skip, skip >= 0, "non-negative", "a sign is no more than another W")
@@ -99,7 +99,7 @@ def theory(
     kernel that is not positive, fewer than 3 orders, FloatingPointError on a kernel that explodes
     or vanishes.
     """
-    weight, bias, skip, K = _numbers(model.weight_variance, model.bias_variance, model.skip, kernel)
+    weight, bias, skip, K = together(model.weight_variance, model.bias_variance, model.skip, kernel)
     require("kernel", K, K > 0, "positive", "a signal of no strength does not fluctuate")
     whole_number(orders, "orders", 3, "the vertex is of order 2")
     orders = orders if (skip > 0).any() else 5
@@ -237,7 +237,7 @@ def _sent(
 
     Each (*batch, member, layer).
     """
-    weight, bias, skip, K = _numbers(model.weight_variance, model.bias_variance, model.skip, kernel)
+    weight, bias, skip, K = together(model.weight_variance, model.bias_variance, model.skip, kernel)
     require("kernel", K, K > 0, "positive", "a signal of no strength does not fluctuate")
     weight, bias, skip, K = (part[..., None, None] for part in (weight, bias, skip, K))
     signal, draw = entrywise(model.activation), draw.to(K.device)
@@ -381,16 +381,6 @@ def optimal_aspect_ratio(activation: Function | None, outputs: int) -> float:
     """
     n_L = whole_number(outputs, "outputs", 2, "two halves are compared")
     return 4 / (20 + 3 * n_L) / vertex_rate(activation)
-
-
-def _numbers(*values: Number | Tensor) -> tuple[Tensor, ...]:
-    """The values as float64 tensors of one shape, on the device of the first tensor."""
-    device = next((value.device for value in values if isinstance(value, Tensor)), None)
-    tensors = [torch.as_tensor(value, dtype=torch.float64, device=device) for value in values]
-    try:
-        return torch.broadcast_tensors(*tensors)
-    except RuntimeError as problem:
-        raise ValueError(f"the leading axes must fit each other: {problem}") from None
 
 
 def _finite(each: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from torch import Tensor
 from toymodels.numerics import draws
 from toymodels.numerics.door import door
 from toymodels.numerics.fixed_point import FixedPoint, solve
+from toymodels.numerics.quantity import leading_axes_fit
 from toymodels.numerics.spectra import gegenbauer
 
 Number = float | int
@@ -60,10 +61,8 @@ class KernelRegression:
             value = torch.as_tensor(getattr(self, name))
             if not ((value >= 0) & value.isfinite()).all():
                 raise ValueError(f"{name} must be finite and not negative, got {value.tolist()}")
-        try:
+        with leading_axes_fit():
             _broadcast(self)
-        except RuntimeError as problem:
-            raise ValueError(f"the leading axes must fit each other: {problem}") from problem
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from toymodels import kernel_regression
 from toymodels.kernel_regression import KernelRegression, LearningCurve
 from toymodels.numerics import draws
 from toymodels.numerics.door import door
-from toymodels.numerics.quantity import require
+from toymodels.numerics.quantity import leading_axes_fit, require
 
 Number = float | int
 TAU = 0.08  # relaxation time of the recurrent network
@@ -81,10 +81,8 @@ class Readout:
         for name in ("ridge", "noise"):
             value = torch.as_tensor(getattr(self, name))
             require(name, value, value >= 0, "finite and not negative", "it is added to a variance")
-        try:
+        with leading_axes_fit():
             _batch(self)
-        except RuntimeError as problem:
-            raise ValueError(f"the leading axes must fit each other: {problem}") from problem
 
 
 # What the code alone decides

@@ -28,7 +28,7 @@ from toymodels.numerics.clock import check_time, ticks
 from toymodels.numerics.contour import NODES, invert, invert_pair, talbot
 from toymodels.numerics.door import door
 from toymodels.numerics.fixed_point import solve
-from toymodels.numerics.quantity import require
+from toymodels.numerics.quantity import leading_axes_fit, require
 
 Number = float | int
 TOLERANCE = 1e-10  # relative, of the complex effective ridge
@@ -69,10 +69,8 @@ class ScalingLaw:
             raise ValueError(f"degeneracy must be whole numbers from 1, got {m.tolist()}")
         noise = torch.as_tensor(self.noise)
         require("noise", noise, noise >= 0, "finite and not negative", "it is a variance")
-        try:
+        with leading_axes_fit():
             _shape(self)
-        except RuntimeError as problem:
-            raise ValueError(f"the leading axes must fit each other: {problem}") from problem
 
 
 @dataclass(frozen=True)

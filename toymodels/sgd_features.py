@@ -30,7 +30,7 @@ from torch import Tensor
 from toymodels.numerics import draws
 from toymodels.numerics.door import door
 from toymodels.numerics.fixed_point import solve
-from toymodels.numerics.quantity import per_problem, require
+from toymodels.numerics.quantity import leading_axes_fit, per_problem, require
 
 Number = float | int
 NUMBERS = ("step", "batch_size", "noise", "kurtosis")
@@ -58,10 +58,8 @@ class FeatureSGD:
         require("eigenvalue", lam, lam >= 0, "not negative", "it is a variance")
         if not (lam > 0).any(-1).all():
             raise ValueError("eigenvalue must not be all zero, got 0: no feature ever varies")
-        try:
+        with leading_axes_fit():
             _ = self.batch
-        except RuntimeError as problem:
-            raise ValueError(f"the leading axes must fit each other: {problem}") from problem
         eta, m, s2, q = (
             torch.as_tensor(getattr(self, name), dtype=torch.float64) for name in NUMBERS
         )

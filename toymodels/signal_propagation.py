@@ -32,7 +32,7 @@ from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import Function, derivatives, entrywise
 from toymodels.numerics.expectation import average, pair_average
 from toymodels.numerics.fixed_point import solve
-from toymodels.numerics.quantity import require
+from toymodels.numerics.quantity import require, together
 
 Number = float | int
 SMALLEST, LARGEST = 1e-290, 1e290  # kernels: beyond, their squares or inverses leave the doubles
@@ -58,7 +58,7 @@ class WideNetwork:
     bias_variance: Number | Float[Tensor, "*#batch"] = 0.0  # C_b
 
     def __post_init__(self):
-        weight, bias = _numbers(self.weight_variance, self.bias_variance)
+        weight, bias = together(self.weight_variance, self.bias_variance)
         require("weight_variance", weight, weight > 0, "positive", "no signal would pass")
         require("bias_variance", bias, bias >= 0, "non-negative", "it is a variance")
 
@@ -126,7 +126,7 @@ def theory(model: WideNetwork, kernel: Number | Float[Tensor, "*batch"], layers:
     K' = C_b + C_W <s^2>_K from K^1 = ``kernel``. Raises ValueError on a kernel that is not
     positive or no layers, FloatingPointError when it explodes or vanishes beyond 1e+-290.
     """
-    weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
+    weight, bias, K = together(model.weight_variance, model.bias_variance, kernel)
     _require_signal(K)
     kernels = [K]
     for layer in range(2, _count(layers, "layers") + 1):
@@ -145,7 +145,7 @@ def theory(model: WideNetwork, kernel: Number | Float[Tensor, "*batch"], layers:
 @door(origin="theory")
 def step(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[Tensor, "*network"]:
     """Kernel of the next layer, C_b + C_W <s^2>_K: one step of the flow."""
-    weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
+    weight, bias, K = together(model.weight_variance, model.bias_variance, kernel)
     require("kernel", K, K >= 0, "non-negative", "it is a variance")
     return bias + weight * _power(model.activation, K)
 
@@ -153,7 +153,7 @@ def step(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[Tensor, "
 @door(origin="theory")
 def parallel(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[Tensor, "*network"]:
     """chi_par = C_W <z s s'>_K / K = d step / dK: what becomes of a signal that is too strong."""
-    weight, K = _numbers(model.weight_variance, kernel)
+    weight, K = together(model.weight_variance, kernel)
     _require_signal(K)
     return weight * _parallel(model.activation, K)
 
@@ -161,7 +161,7 @@ def parallel(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[Tenso
 @door(origin="theory")
 def perpendicular(model: WideNetwork, kernel: Float[Tensor, "*batch"]) -> Float[Tensor, "*network"]:
     """chi_perp = C_W <s'^2>_K: what becomes of a small difference between equally strong inputs."""
-    weight, K = _numbers(model.weight_variance, kernel)
+    weight, K = together(model.weight_variance, kernel)
     _require_signal(K)
     return weight * _perpendicular(model.activation, K)
 
@@ -233,7 +233,7 @@ def overlap(
     start outside [-1, 1].
     """
     K = theory(model, kernel, layers).kernel
-    weight, bias, c = _numbers(model.weight_variance, model.bias_variance, start)
+    weight, bias, c = together(model.weight_variance, model.bias_variance, start)
     require("start", c, c.abs() <= 1, "in [-1, 1]", "it is a correlation")
     shape = torch.broadcast_shapes(c.shape, K.shape[:-1])
     K, seen, signal = K.expand(*shape, layers), [c.expand(shape)], entrywise(model.activation)
@@ -264,7 +264,7 @@ def experiment(
     Raises ValueError on a kernel not above C_b, which the input must add to, on no members, and
     FloatingPointError when a signal dies or overflows.
     """
-    weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
+    weight, bias, K = together(model.weight_variance, model.bias_variance, kernel)
     require("kernel", K, bias < K, "above bias_variance", "the input adds to the biases")
     _count(members, "members")
     _count(width, "width")
@@ -303,7 +303,7 @@ def resting_kernels(
     ``limits.wide_kernels``, which takes inputs of any length and a hundred times as long. Raises
     ValueError on a kernel that the flow moves and on a cosine outside [-1, 1].
     """
-    weight, bias, K = _numbers(model.weight_variance, model.bias_variance, kernel)
+    weight, bias, K = together(model.weight_variance, model.bias_variance, kernel)
     at_rest = (K > 0) & ((step(model, K) - K).abs() <= 1e-6 * K)
     require("kernel", K, at_rest, "a fixed point", "lengths may not change on the way")
     require("cosine", cosine, cosine.abs() <= 1, "in [-1, 1]", "it is a cosine")
@@ -428,7 +428,7 @@ def real_training(
     ``rate`` means the same at any width. Networks of the model's batch share their draws. Raises
     ValueError on a kernel not above C_b and FloatingPointError when a network diverges.
     """
-    weight, bias, K, rate = _numbers(model.weight_variance, model.bias_variance, kernel, rate)
+    weight, bias, K, rate = together(model.weight_variance, model.bias_variance, kernel, rate)
     require("kernel", K, bias < K, "above bias_variance", "the input adds to the biases")
     batch = (*K.shape, _count(members, "members"))
     hidden = _count(layers, "layers") - 1
@@ -462,7 +462,7 @@ def _layer(
 ) -> Callable[[Tensor], Tensor]:
     """The map from signals of one layer, or from the input, to those of the next."""
     members, width, into = shape
-    weight, bias = _numbers(model.weight_variance, model.bias_variance)
+    weight, bias = together(model.weight_variance, model.bias_variance)
     W = draws.normal(seed, f"layer {layer}", members, (width, into), device=weight.device)
     linear = Perceptron(multipliers=[weight.sqrt()[..., None]], biases=True)
     act = entrywise(model.activation)
@@ -527,20 +527,8 @@ def _crossing(activation: Function | None, low: Tensor, high: Tensor) -> Tensor:
     return solve(ratio, low, high, iterations=60).solution
 
 
-def _numbers(*values: Number | Tensor) -> tuple[Tensor, ...]:
-    """The values as float64 tensors of one shape, on the device of the first tensor."""
-    device = next((value.device for value in values if isinstance(value, Tensor)), None)
-    tensors = [torch.as_tensor(value, dtype=torch.float64, device=device) for value in values]
-    try:
-        return torch.broadcast_tensors(*tensors)
-    except RuntimeError as problem:
-        raise ValueError(f"the leading axes must fit each other: {problem}") from None
-
-
 def _count(value: int, name: str) -> int:
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
-    return value
+    return draws.whole_number(value, name, 1, "there is nothing to follow")
 
 
 def _require_signal(kernel: Tensor) -> None:

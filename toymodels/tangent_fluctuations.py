@@ -29,7 +29,7 @@ from toymodels.numerics import draws
 from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import Function, derivatives, entrywise
 from toymodels.numerics.expectation import average
-from toymodels.numerics.quantity import require
+from toymodels.numerics.quantity import leading_axes_fit, require
 
 Number = float | int
 Weights = list[Tensor]
@@ -485,10 +485,8 @@ def _setting(
                 f"{name} must be one number or {layers}, one per layer, got {rate.shape[-1]}"
             )
     shapes = [x.shape for x in (w, b, K)] + [x.shape[:-1] for x in rates]
-    try:
+    with leading_axes_fit():
         batch = torch.broadcast_shapes(*shapes)
-    except RuntimeError as problem:
-        raise ValueError(f"the leading axes must fit each other: {problem}") from None
     w, b, K = (x.expand(batch) for x in (w, b, K))
     require("kernel", K, b < K, "above bias_variance", "the input adds to the biases")
     return w, b, K, tuple(x.expand(*batch, layers) for x in rates)

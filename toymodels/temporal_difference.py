@@ -27,7 +27,7 @@ from torch import Tensor
 
 from toymodels.numerics import draws
 from toymodels.numerics.door import door
-from toymodels.numerics.quantity import require
+from toymodels.numerics.quantity import leading_axes_fit, require
 
 Number = float | int
 
@@ -54,7 +54,8 @@ class TemporalDifference:
         _check_learner(self, self.covariance)
         noise = torch.as_tensor(self.reward_noise)
         require("reward_noise", noise, noise >= 0, "finite and not negative", "it is a variance")
-        _fits(lambda: _parts(self))
+        with leading_axes_fit():
+            _parts(self)
 
 
 @door
@@ -83,7 +84,8 @@ class RewardProcess:
         if self.horizon < 1:
             raise ValueError(f"horizon must be at least 1, got {self.horizon}: nothing is updated")
         _check_learner(self, self.transition)
-        _fits(lambda: _world(self))
+        with leading_axes_fit():
+            _world(self)
 
 
 @dataclass(frozen=True)
@@ -707,10 +709,3 @@ def _check_learner(model: TemporalDifference | RewardProcess, like: Tensor) -> N
     require("discount", gamma, (gamma >= 0) & (gamma <= 1), "between 0 and 1", "later counts less")
     require("step", eta, eta > 0, "positive", "else nothing is learned")
     require("batch_size", B, B >= 1, "at least 1", "an update needs an episode")
-
-
-def _fits(parts) -> None:
-    try:
-        parts()
-    except RuntimeError as problem:
-        raise ValueError(f"the leading axes must fit each other: {problem}") from problem

@@ -1,5 +1,8 @@
 """A quantity of a model: one number for all, one per problem, or one per entry."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -38,6 +41,26 @@ def per_problem(
         raise ValueError(
             f"{name} must be a number or have shape {tuple(batch)}, got {tuple(found.shape)}"
         ) from None
+
+
+@contextmanager
+def leading_axes_fit() -> Iterator[None]:
+    """Around a broadcast of what the caller gave: a ValueError where the axes do not fit."""
+    try:
+        yield
+    except RuntimeError as problem:
+        raise ValueError(f"the leading axes must fit each other: {problem}") from problem
+
+
+def together(*values: float | int | Tensor) -> tuple[Tensor, ...]:
+    """The values as float64 tensors of one shape, on the device of the first tensor.
+
+    Raises ValueError unless their axes fit each other.
+    """
+    device = next((value.device for value in values if isinstance(value, Tensor)), None)
+    tensors = [torch.as_tensor(value, dtype=torch.float64, device=device) for value in values]
+    with leading_axes_fit():
+        return torch.broadcast_tensors(*tensors)
 
 
 def require(name: str, value: Tensor, good: Tensor, what: str, why: str) -> None:
