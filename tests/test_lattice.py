@@ -42,7 +42,6 @@ from toymodels.subset_lattice import (
 )
 from toymodels.subset_lattice.relu import FIRST, NETWORK, SECOND, SEEN, squared_gradient, start
 from toymodels.subset_lattice.sets import counts, edges
-from toymodels.subset_lattice.stored import STORED
 
 DOUBLE = torch.float64
 STAIRS = {(1,): 1.0, (1, 2): 1.0, (1, 2, 3): 1.0}
@@ -589,18 +588,6 @@ def test_the_stored_networks_say_where_they_come_from_and_can_be_made_again():
     cubic = again.coefficient[0, :, :, at(FIRST, 6, 3)].double()
     torch.testing.assert_close(cubic, run["cubic"][0, :2, :11], rtol=0, atol=0.003)
     assert cubic.diff(dim=-1).abs().max() > 0.003
-
-
-def test_a_damaged_file_of_the_stored_networks_is_refused(tmp_path):
-    for file in STORED.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    assert stored(tmp_path).origin == stored().origin
-    spoilt = next(tmp_path.glob("*.point"))
-    data = bytearray(spoilt.read_bytes())
-    data[-1] ^= 1
-    spoilt.write_bytes(data)
-    with pytest.raises(ValueError, match="must have the checksum"):
-        stored(tmp_path)
 
 
 # ---- refusals ------------------------------------------------------------------------------------
