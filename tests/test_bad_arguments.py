@@ -12,10 +12,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PLACES = ["numerics", "networks", "limits", "sweeps", "page"]
 PLACES += sorted(p.stem for p in (ROOT / "toymodels").glob("[a-z]*.py"))
+PROCESSES = 4  # each imports all models, which takes longer than what it asks of one
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_nobody_is_left_alone(place):
-    command = [sys.executable, "-m", "tests.bad_arguments", place]
+@pytest.mark.parametrize("places", [PLACES[k::PROCESSES] for k in range(PROCESSES)], ids=" ".join)
+def test_nobody_is_left_alone(places):
+    command = [sys.executable, "-m", "tests.bad_arguments", *places]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]

@@ -40,10 +40,32 @@ AXE = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]},
 }
 SIDEBARS = {"region": {"enabled": False}}  # the theme's sidebars lie outside its landmarks
-# Contrast takes nine tenths of the time and does not depend on the width; the other rules do not
-# depend on the colours. Together the views see everything.
+# Contrast does not depend on the width, the other rules not on the colours. Together the views see
+# everything.
 EVERYTHING, CONTRAST = {"rules": SIDEBARS}, {"runOnly": ["color-contrast"]}
 NO_CONTRAST = {"rules": SIDEBARS | {"color-contrast": {"enabled": False}}}
+# Marks texts that look, before what lies behind them, like none of a page before; at most three of
+# a look. Says which looks were new.
+NEW_LOOKS = """known => {
+    document.querySelectorAll("[data-look]").forEach(part => part.removeAttribute("data-look"));
+    const found = new Map(known.map(kind => [kind, 3]));
+    for (const part of document.querySelectorAll("body *")) {
+        if (part.closest("mjx-container, svg") || !part.checkVisibility()) continue;
+        if (![...part.childNodes].some(node => node.nodeType == 3 && node.data.trim())) continue;
+        const { color, fontSize, fontWeight } = getComputedStyle(part);
+        const look = [color, fontSize, fontWeight];
+        for (let box = part; box; box = box.parentElement) {
+            const behind = getComputedStyle(box);
+            look.push(behind.opacity, behind.backgroundColor, behind.backgroundImage);
+            if (/^rgb[(]/.test(behind.backgroundColor)) break;
+        }
+        const kind = look.filter(word => word != "rgba(0, 0, 0, 0)" && word != "none").join();
+        const count = found.get(kind) || 0;
+        found.set(kind, count + 1);
+        if (count < 3) part.setAttribute("data-look", "");
+    }
+    return [...found.keys()].slice(known.length);
+}"""
 # two words at least, and no file name
 MISSING_ALT = """() => [...document.images].filter(image => image.closest("main")).filter(image =>
     !/[a-z]{3,}.* .*[a-z]{2,}/i.test(image.alt) || /[.](svg|png)$/.test(image.alt)
@@ -239,24 +261,48 @@ def look(figure):
     )
 
 
-def test_axe_finds_no_barrier(view, size, theme):
+@pytest.fixture(scope="module")
+def looks():
+    """What texts of the pages so far look like, by theme."""
+    return {"light": [], "dark": []}
+
+
+def test_axe_finds_no_barrier(view, size, theme, looks):
     first = view.name == book.chapters()[0]
-    if (size, theme) == (PHONE, "dark"):
-        return  # both halves are seen by the other views
-    once = EVERYTHING if first and theme == "light" else CONTRAST
-    spared = [["mjx-container"]]  # MathJax looks after its own
+    within: dict = {"exclude": [["mjx-container"]]}  # MathJax looks after its own
     if not first:
-        spared.append(["tbody tr:nth-child(n+6)"])  # the rows of a table are coloured alike
-    if size == DESKTOP and not first:
-        spared.append(["div.highlight"])  # code has the colours of the first page everywhere
-    rules = AXE | (NO_CONTRAST if size == PHONE else once)
-    found = Axe().run(view.tab, {"exclude": spared}, rules).response["violations"]
+        within["exclude"].append(["tbody tr:nth-child(n+6)"])  # rows of a table are alike
+    if size == DESKTOP:
+        new = view.tab.evaluate(NEW_LOOKS, looks[theme])
+        looks[theme] += new
+        rules = EVERYTHING if first and theme == "light" else CONTRAST
+        if not first:
+            within["include"] = [["[data-look]"]]
+        if not new:
+            return
+    elif theme == "light":
+        rules = NO_CONTRAST
+    else:
+        return  # both halves are seen by the other views
+    found = Axe().run(view.tab, within, AXE | rules).response["violations"]
     barriers = [
         f"{rule['id']}: {node['target']} {node['failureSummary'].splitlines()[1:2]}"
         for rule in found
         for node in rule["nodes"]
     ]
     assert barriers == []
+
+
+def test_a_look_is_known_by_its_colours(browser):
+    tab = browser.new_page()
+    tab.set_content("<p>one</p><p>two</p><p style='color: #bbb'>pale</p>")
+    known = tab.evaluate(NEW_LOOKS, [])
+    assert len(known) == 2 and tab.evaluate(NEW_LOOKS, known) == []
+    tab.evaluate("document.body.style.background = '#ccc'")
+    assert len(tab.evaluate(NEW_LOOKS, known)) == 2
+    found = Axe().run(tab, {"include": [["[data-look]"]]}, AXE | CONTRAST).response["violations"]
+    assert [rule["id"] for rule in found] == ["color-contrast"]
+    tab.close()
 
 
 # Last, since the theme looks anew at what scrolls after the width has changed
@@ -273,7 +319,9 @@ def test_paper_has_no_buttons_and_cuts_nothing(view, size, theme):
     assert found == [[], [], []]
 
 
-def test_the_dark_theme_is_printed_dark_on_white(view, size):
+def test_the_dark_theme_is_printed_dark_on_white(view, size, theme):
+    if (size, theme) != (DESKTOP, "dark"):
+        return
     view.tab.emulate_media(media="print")
     paper, letters = view.tab.evaluate(PRINTED_COLORS)
     view.tab.emulate_media(media="screen")

@@ -83,6 +83,7 @@ def test_a_claim_with_a_key_has_an_address_folded_or_not():
 # ---- the built book ------------------------------------------------------------------------------
 
 BUILT = [name for name in book.chapters() if (HTML / f"{name}.html").exists()]
+SOME = BUILT[::6]  # the script is the same on all pages, and `local_links` looks at all addresses
 seen = pytest.mark.skipif(
     chromium_path() is None or not BUILT, reason="no Chromium, or no built book: nothing to see"
 )
@@ -108,10 +109,11 @@ def tab():
 
 
 @seen
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", SOME)
 def test_a_number_opens_the_checks_in_which_its_claim_stands(tab, name):
     visit(tab, f"{tab.address}/{name}.html")
     hidden = tab.evaluate(HIDDEN)
+    assert hidden, "numbers stand for claims, and these are folded"
     for anchor in hidden[:3]:
         tab.locator(f"main a.num[href='{anchor}']").first.click()
         tab.wait_for_function(SEEN, arg=anchor)

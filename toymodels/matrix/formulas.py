@@ -17,8 +17,8 @@ from toymodels.numerics.integrate import solve
 TIMES = torch.cat([torch.zeros(1), torch.logspace(-1, 3.5, 500)]).double()
 
 
-def _recorded(task: Task, coefficient: Tensor, time: Tensor = TIMES) -> Record:
-    return from_coefficients(task, time, coefficient[:, None])
+def _recorded(task: Task, coefficient: Tensor) -> Record:
+    return from_coefficients(task, TIMES, coefficient[:, None])
 
 
 def diagonal(task: Task, samples: None, *, seed: int, members: int = 1, start: float = EPS):
