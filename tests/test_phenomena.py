@@ -333,13 +333,15 @@ def test_stages_are_drops_between_plateaus():
 def test_a_threshold_has_a_jackknife_error_and_may_not_be_reached():
     sizes = torch.tensor([10.0, 100.0, 1000.0]).double()
     best = torch.tensor([[1.0, 1.2], [0.1, 0.3], [0.01, 0.01]]).double()
-    n, error = criteria.threshold(sizes, best, 0.2)
+    found = criteria.threshold(sizes, best, 0.2)
+    n, error = float(found[0]), criteria.jackknife(found[1:])
     assert math.exp(n) == pytest.approx(100, rel=1e-6)
     each = [math.log(10) + math.log(b / 0.2) / math.log(b / c) * math.log(10)
             for b, c in ((1.0, 0.1), )]  # fmt: skip
     other = math.log(100) + math.log(0.3 / 0.2) / math.log(0.3 / 0.01) * math.log(10)
     assert error == pytest.approx(abs(each[0] - other) / 2, rel=1e-6)
-    assert criteria.threshold(sizes, best, 0.001)[0] == math.inf
+    never = criteria.threshold(sizes, best, 0.001)
+    assert never[0] == criteria.jackknife(never[1:]) == math.inf
 
 
 def test_a_peak_stands_above_both_sides():
@@ -655,6 +657,132 @@ def test_cells_read_their_numbers_right():
     }
     one = cell(runs, "power law in time", "tree")
     assert one.value == pytest.approx(-1.3, abs=1e-6) and one.basis == "P"
+
+
+def test_what_a_candidate_and_the_kernel_share_is_no_error_of_their_ratio():
+    """Both see the same inputs: a candidate that always needs half as many has no error."""
+    sizes, common = torch.tensor([8.0, 16.0, 32.0]).double(), torch.tensor([1.0, 1.3]).double()
+    late, early = torch.tensor([4.0, 1.0, 0.2]), torch.tensor([1.0, 0.2, 0.04])
+    runs = {}
+    for of, d in (("staircase", 8), ("staircase", 12), ("parity", 8)):
+        for name, rows in (("kernel ridge", late), ("kernel ridge, flat", late), ("tree", early)):
+            point = {"run": "sweep", "candidate": name, "of": of, "dimension": d}
+            runs[key(point)] = {"sizes": sizes, "best": rows.double()[:, None] * common * 0.3}
+    for place in ("sample advantage", "cost of the bet"):
+        assert cell(runs, place, "kernel ridge").error == pytest.approx(0, abs=1e-12)
+    assert cell(runs, "sample advantage", "tree").error < 0.01
+    assert samples_needed(runs, "tree", "staircase", 12)[1] > 0.05
+    point = {"run": "sweep", "candidate": "tree", "of": "staircase", "dimension": 12}
+    runs[key(point)]["best"] = early.double()[:, None] * torch.tensor([1.3, 1.0]) * 0.3
+    assert cell(runs, "sample advantage", "tree").error > 0.2  # what they do not share
+
+
+def test_cells_take_the_setting_that_their_rule_names():
+    """The knock-on effect first from the start of the matrix; the lazy limit at the last scale."""
+    runs = {
+        key({"run": "knock_on", "candidate": "tower"}): {
+            "ratio": torch.tensor([[3.0, 5.0], [8.0, 10.0]]).double()
+        },
+        key({"run": "lazy", "candidate": "tower"}): {
+            "distance": torch.tensor([[0.8, 0.6], [0.3, 0.3], [0.04, 0.06]]).double()
+        },
+    }
+    one = cell(runs, "knock-on", "tower")
+    assert (one.value, one.error, one.others, one.verdict) == (4, 1, (9,), "yes")
+    one = cell(runs, "lazy to rich", "tower")
+    assert (one.value, one.verdict) == (pytest.approx(0.7), "yes")
+    assert one.others == pytest.approx((0.05,)) and one.error == pytest.approx(0.1)
+
+
+def test_runs_have_the_sign_and_the_order_that_their_rows_name():
+    """Strong modes come first: a correlation of +1. Alone is slower: a ratio above one."""
+    seen = compute({"run": "by_strength", "candidate": "deep linear, 2"}, Scale())
+    assert seen["spearman"] == pytest.approx(1)
+    short = replace(TRAINED["diagonal"], long=50, step=0.25)
+    seen = compute(
+        {"run": "by_strength", "candidate": "diagonal"}, Scale(entered=(("diagonal", short),))
+    )
+    assert seen["formula"] == pytest.approx(1) and seen["spearman"] == pytest.approx(1)
+
+    def helped(task, samples, *, seed, members=1):
+        """Learns everything at 2, but the cubic term of a problem without x1 at 6."""
+        time = torch.arange(1.0, 9.0).double()
+        at = torch.full_like(task.target, 2.0)
+        at[task.target[:, 0] == 0] = 6.0
+        c = task.target[:, None, None] * (time[:, None] >= at[:, None, None]).double()
+        return from_coefficients(task, time, c.expand(-1, members, -1, -1))
+
+    seen = compute({"run": "knock_on", "candidate": "helped"}, Scale(entered=(("helped", helped),)))
+    expected = (5 + 0.5) / (1 + 0.5)
+    assert seen["ratio"] == pytest.approx(expected, abs=0.01) and seen["ratio"].shape == (2, 6)
+
+
+def test_the_window_of_a_power_law_is_between_two_half_times():
+    """Of the fourth and the thirty-second strength, 1/4 and 1/32."""
+    seen = compute({"run": "power_law", "candidate": "deep linear, 2"}, Scale())
+    beta = torch.tensor([1 / 4, 1 / 32]).double()
+    said = deep_linear.half_time(deep_linear.DeepLinear(beta, 0.05**2))
+    torch.testing.assert_close(torch.from_numpy(seen["window"]), said, rtol=0.02, atol=0)
+
+
+def test_another_start_is_another_draw_and_sweeps_keep_the_last_error():
+    def told(task, samples, *, seed, members=1):
+        time = torch.tensor([1.0, 2.0, 3.0]).double()
+        rise = torch.tensor([0.0, 0.4, 1.0]).double() * (1 + 0.1 * seed)
+        c = task.target[:, None, None] * rise[:, None]
+        seen = from_coefficients(task, time, c.expand(-1, members, -1, -1))
+        error = torch.tensor([3.0, 0.2, 0.7], dtype=DOUBLE).expand(1, members, -1)
+        return seen if samples is None else replace(seen, error=error, train_error=error)
+
+    scale = Scale(entered=(("told", told),), members=2, problems=3)
+    first, again = (
+        compute({"run": "terms", "candidate": "told", "family": "random"} | more, scale)["time"]
+        for more in ({}, {"again": 1})
+    )
+    known = np.isfinite(first)
+    assert known.any() and (again[known] < first[known]).all()
+    point = {"run": "sweep", "candidate": "told", "of": "parity", "dimension": 8}
+    seen = compute(point, scale)
+    assert (seen["best"] == 0.2).all() and (seen["final"] == 0.7).all()
+
+
+def test_neural_lofi_waits_in_the_mean_of_two_draws():
+    """With the noise of labels; here two members learn everything at 2 and at 4."""
+
+    def drawn(task, samples, *, seed, members=1):
+        assert (task.noise, samples, members) == (0.3, None, 2)
+        time = torch.arange(1.0, 6.0).double()
+        share = (time >= torch.tensor([[2.0], [4.0]])).double()  # member, time
+        return from_coefficients(task, time, task.target[:, None, None] * share[..., None])
+
+    scale = Scale(problems=2, entered=(("Neural LoFi", drawn),))
+    seen = compute({"run": "terms", "candidate": "Neural LoFi", "family": "random"}, scale)["time"]
+    assert seen[np.isfinite(seen)] == pytest.approx((1.5 + 3.5) / 2)
+
+
+def test_weights_biases_and_the_noise_of_two_sizes_are_drawn_apart():
+    _, weights = layers((4, 4), torch.relu)(STAIRS, 200, 3, 1.0)
+    flat = [w.flatten(1)[:, :4] / w.abs().max() for w in weights]
+    for k, one in enumerate(flat):
+        for other in flat[k + 1 :]:
+            n = min(one.shape[1], other.shape[1])
+            pair = torch.stack([one[:, :n].ravel(), other[:, :n].ravel()])
+            assert abs(float(torch.corrcoef(pair)[0, 1])) < 0.2
+    it = task(6, [TASKS["parity"]], noise=1.0)
+    few, many = (it.draw(n, seed=3, members=2) for n in (200, 400))
+    left = [y[0] - x[..., :3].prod(-1) for x, y in (few, many)]
+    both = torch.stack([left[0][1], left[1][1, :200]])
+    assert abs(float(torch.corrcoef(both)[0, 1])) < 0.3
+    assert abs(float(torch.corrcoef(left[0])[0, 1])) < 0.3  # members
+
+
+def test_alignment_is_read_where_a_tenth_of_the_loss_is_gone():
+    """A kernel that turns with the loss has made a part of its way there, and more at a half."""
+    it = task(4, [TASKS["linear"]])
+    network = replace(CANDIDATES["ReLU, 2 hidden"], long=20, until=20)
+    found = probes.alignment(network, it, seed=1, members=2)
+    share = (found["tenth"] - found["start"]) / (found["end"] - found["start"])
+    assert (share < 0.2).all()
 
 
 def test_a_slope_has_the_error_of_its_line():

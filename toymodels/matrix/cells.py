@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from toymodels.matrix.candidates import CANDIDATES
-from toymodels.matrix.criteria import RULES, TENTH, peak, right_pairs, spearman, threshold
+from toymodels.matrix.criteria import (
+    RULES,
+    TENTH,
+    jackknife,
+    peak,
+    right_pairs,
+    spearman,
+    threshold,
+)
 from toymodels.matrix.formulas import FORMULAS
 from toymodels.matrix.runs import KERNELS, NETWORKS, TRAINED
 from toymodels.matrix.stored import Key, key
@@ -134,35 +142,50 @@ def _swept(runs: Runs, name: str, task: str, dimension: int) -> dict[str, Tensor
 def samples_needed(runs: Runs, name: str, task: str, dimension: int) -> tuple[float, float, float]:
     """Samples at which the mean best error is a tenth of knowing nothing, the jackknife error of
     its logarithm, and the largest size that was tried. Kernel ridge takes its better kernel."""
-    names = KERNELS if name == "kernel ridge" else [name]
+    found, last = _passages(runs, name, task, dimension)
+    return float(found[0].exp()), jackknife(found[1:]), last
+
+
+def _passages(runs: Runs, name: str, task: str, dimension: int) -> tuple[Tensor, float]:
+    """ln n at a tenth of knowing nothing, as ``threshold`` has it, and the largest size."""
     level = TENTH * sum(b**2 for b in TASKS[task].values())
-    found = []
-    for one in names:
-        seen = _swept(runs, one, task, dimension)
-        found.append((*threshold(seen["sizes"], seen["best"], level), float(seen["sizes"][-1])))
-    n, error, last = min(found)
-    return float(torch.tensor(n).exp()), error, last
+    seen = [
+        _swept(runs, one, task, dimension)
+        for one in (KERNELS if name == "kernel ridge" else [name])
+    ]
+    found = [threshold(one["sizes"], one["best"], level) for one in seen]
+    return min(found, key=_first), float(seen[0]["sizes"][-1])
+
+
+def _apart(kernel: Tensor, candidate: Tensor) -> float:
+    """Error of the logarithm of a ratio of samples. Members of both have the same inputs and the
+    same noise, so they are left out together; unless their numbers differ."""
+    if len(kernel) == len(candidate):
+        return jackknife((kernel - candidate)[1:])
+    return (jackknife(kernel[1:]) ** 2 + jackknife(candidate[1:]) ** 2) ** 0.5
 
 
 def _advantage(runs: Runs, name: str) -> Numbers:
     ratios, errors, bounds = [], [], []
     for d in (12, 8):
-        (k, ek, last), (c, ec, _) = (
-            samples_needed(runs, who, "staircase", d) for who in ("kernel ridge", name)
+        (kernel, last), (mine, _) = (
+            _passages(runs, who, "staircase", d) for who in ("kernel ridge", name)
         )
+        k, c = float(kernel[0].exp()), float(mine[0].exp())
         bounds.append("" if max(k, c) < float("inf") else "<" if c > last else ">")
         ratios.append(min(k, last) / min(c, last))
-        errors.append(ratios[-1] * (ek**2 + ec**2) ** 0.5)
+        errors.append(ratios[-1] * _apart(kernel, mine))
     error = errors[0] if errors[0] < float("inf") else 0.0
     return torch.tensor(ratios).double(), error, bounds[0]
 
 
 def _bet(runs: Runs, name: str) -> Numbers:
-    (k, ek, _), (c, ec, last) = (
-        samples_needed(runs, who, "parity", 8) for who in ("kernel ridge", name)
+    (kernel, _), (mine, last) = (
+        _passages(runs, who, "parity", 8) for who in ("kernel ridge", name)
     )
+    k, c = float(kernel[0].exp()), float(mine[0].exp())
     ratio = min(c, last) / k
-    error = ratio * (ek**2 + ec**2) ** 0.5 if c <= last else 0.0
+    error = ratio * _apart(kernel, mine) if c <= last else 0.0
     return torch.tensor([ratio]).double(), error, "" if c <= last else ">"
 
 
@@ -177,8 +200,7 @@ def _near(runs: Runs, name: str, *, above: bool) -> tuple[dict[str, Tensor], int
 
 def _needs(runs: Runs, name: str) -> float:
     seen = _swept(runs, name, "staircase", 8)
-    found = threshold(seen["sizes"], seen["best"], TENTH * 3)[0]
-    return float(torch.tensor(found).exp())
+    return float(threshold(seen["sizes"], seen["best"], TENTH * 3)[0].exp())
 
 
 def _overfitting(runs: Runs, name: str) -> Numbers:
@@ -190,9 +212,7 @@ def _overfitting(runs: Runs, name: str) -> Numbers:
 def _peak(runs: Runs, name: str) -> Numbers:
     names = KERNELS if name == "kernel ridge" else [name]
     found = max((peak(_swept(runs, one, "staircase", 8)["final"]) for one in names), key=_first)
-    apart = found[1:]
-    error = float(((apart - apart.mean()).square().sum() * (len(apart) - 1) / len(apart)).sqrt())
-    return found[:1], error, ""
+    return found[:1], jackknife(found[1:]), ""
 
 
 def _first(x: Tensor) -> float:

@@ -175,16 +175,23 @@ def stages(record: Record) -> Float[Tensor, "problem member"]:
 
 def threshold(
     sizes: Float[Tensor, " size"], best: Float[Tensor, "size member"], level: float
-) -> tuple[float, float]:
-    """Samples at which the mean error falls below ``level`` and its jackknife error, in ln n;
-    infinite where it never does. Straight lines between the sizes, in logarithms."""
+) -> Float[Tensor, " member_"]:
+    """ln n at which an error falls below ``level``, of the mean over members, then with one of them
+    left out each time; infinite where it never does. Straight lines between the sizes, in
+    logarithms."""
     n = best.shape[1]
     apart = (best.sum(1, keepdim=True) - best) / (n - 1)  # without one member each
     rows = torch.cat([best.mean(1, keepdim=True), apart], 1).clamp(min=1e-12).log()
-    found = first_passage(sizes.log(), -rows.mT.contiguous(), -torch.tensor(level).log().item())
-    each = found[1:]
-    spread = (each - each.mean()).square().sum() * (n - 1) / n
-    return float(found[0]), float(spread.sqrt()) if bool(each.isfinite().all()) else float("inf")
+    return first_passage(sizes.log(), -rows.mT.contiguous(), -torch.tensor(level).log().item())
+
+
+def jackknife(apart: Float[Tensor, " member"]) -> float:
+    """Standard error from what is found with one member left out each time; infinite where one of
+    them is."""
+    if not bool(apart.isfinite().all()):
+        return float("inf")
+    n = len(apart)
+    return float(((apart - apart.mean()).square().sum() * (n - 1) / n).sqrt())
 
 
 def peak(final: Float[Tensor, "size member"]) -> Float[Tensor, " member_"]:
