@@ -168,3 +168,13 @@ def test_a_whole_number_that_is_too_small_is_refused_with_the_reason():
         draws.whole_number(1, "members", 2, "one has no error bar")
     with pytest.raises(ValueError, match="members must be a non-negative whole number, got -1"):
         draws.whole_number(-1, "members", 2, "one has no error bar")
+
+
+def test_a_shift_makes_other_draws_but_for_what_is_stored(monkeypatch):
+    before = draws.normal(3, "weights", 2, (4,))
+    monkeypatch.setenv(draws.SHIFT, "1000")
+    assert torch.equal(draws.normal(3, "weights", 2, (4,)), draws.normal(3, "weights", 2, (4,)))
+    assert not torch.equal(draws.normal(3, "weights", 2, (4,)), before)
+    with draws.as_stored():
+        assert torch.equal(draws.normal(3, "weights", 2, (4,)), before)
+    assert not torch.equal(draws.normal(3, "weights", 2, (4,)), before)

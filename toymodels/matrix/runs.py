@@ -242,6 +242,7 @@ def _sweeps(tasks: list[tuple[str, int]], names: list[str]) -> list[dict]:
 
 
 def compute(point: dict, scale: Scale) -> Fields:
-    """One run of the protocol."""
+    """One run of the protocol, on the targets of the stored one."""
     point = dict(point)
-    return RUNS[point.pop("run")](point.pop("candidate"), scale, **point)
+    with as_stored():
+        return RUNS[point.pop("run")](point.pop("candidate"), scale, **point)

@@ -8,7 +8,8 @@ are its key, the member its counter.
     first     number of the first member, so that a chunk can be drawn without its predecessors
 
 TOYMODELS_SEED_SHIFT, an environment variable, is added to every seed: what a chapter says should
-hold for other draws too, and ``make robustness`` looks.
+hold for other draws too, and ``make robustness`` looks. What is held against a stored run is drawn
+``as_stored``.
 
 ``normal``, ``uniform`` and ``integers`` draw what a model starts from. A ``Stream`` gives fresh
 draws at every step of a long training, in plain tensor operations: on any device, inside a CUDA
@@ -16,7 +17,8 @@ graph, and again the same for a member in any company.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import prod
 from operator import index
 from zlib import crc32
@@ -27,6 +29,7 @@ from torch import Tensor
 
 from toymodels.numerics.door import door
 
+SHIFT = "TOYMODELS_SEED_SHIFT"
 # increment and multipliers of SplitMix64 (Steele, Lea & Flood 2014), as signed numbers
 STRIDE = 0x9E3779B97F4A7C15 - 2**64
 FIRST_MIX = 0xBF58476D1CE4E5B9 - 2**64
@@ -198,6 +201,17 @@ def whole_number(value: object, name: str, least: int = 0, why: str = "") -> int
     return whole
 
 
+@contextmanager
+def as_stored() -> Iterator[None]:
+    """Draws without TOYMODELS_SEED_SHIFT, as those of a stored run were."""
+    shift = os.environ.pop(SHIFT, None)
+    try:
+        yield
+    finally:
+        if shift is not None:
+            os.environ[SHIFT] = shift
+
+
 def _stack(
     draw: Callable[[np.random.Generator], np.ndarray],
     seed: int,
@@ -207,7 +221,7 @@ def _stack(
     shape: tuple[int, ...],
 ) -> Tensor:
     members, first = whole_number(members, "members"), whole_number(first, "first")
-    shift = int(os.environ.get("TOYMODELS_SEED_SHIFT", 0))
+    shift = int(os.environ.get(SHIFT, 0))
     key = [whole_number(seed, "seed") + shift, crc32(purpose.encode())]
     streams = (
         np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, member]))
