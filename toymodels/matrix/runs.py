@@ -18,6 +18,7 @@ from toymodels.matrix.formulas import FORMULAS
 from toymodels.matrix.record import half_times
 from toymodels.matrix.tasks import POWER, STAIRS, TASKS, rungs, sparse, task
 from toymodels.matrix.trained import Descent
+from toymodels.numerics.draws import as_stored
 
 Fields = dict[str, np.ndarray]
 NOISE = 0.3  # of labels, wherever there are samples
