@@ -659,6 +659,17 @@ def test_cells_read_their_numbers_right():
     assert one.value == pytest.approx(-1.3, abs=1e-6) and one.basis == "P"
 
 
+def test_kernel_ridge_competes_with_its_better_kernel():
+    sizes, best = torch.tensor([8.0, 16.0, 32.0]).double(), torch.tensor([4.0, 1.0, 0.2]).double()
+    runs = {}
+    for name, factor in (("kernel ridge", 1.0), ("kernel ridge, flat", 0.5)):
+        point = {"run": "sweep", "candidate": name, "of": "staircase", "dimension": 8}
+        runs[key(point)] = {"sizes": sizes, "best": factor * best[:, None].expand(3, 2)}
+    found = samples_needed(runs, "kernel ridge", "staircase", 8)[0]
+    assert found == pytest.approx(samples_needed(runs, "kernel ridge, flat", "staircase", 8)[0])
+    assert found < 26  # the other kernel passes later
+
+
 def test_what_a_candidate_and_the_kernel_share_is_no_error_of_their_ratio():
     """Both see the same inputs: a candidate that always needs half as many has no error."""
     sizes, common = torch.tensor([8.0, 16.0, 32.0]).double(), torch.tensor([1.0, 1.3]).double()
