@@ -65,7 +65,7 @@ def decayed(
     def total(x: Tensor) -> Tensor:
         return (x.mean(1) * count).sum((-1, -2))  # (size, draw, kind, node) -> (size,)
 
-    def once(error: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    def once(error: Tensor, theta: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
         spread = ((noise**2 + error) / n).sqrt()[:, None, None, None]
         seen = beta + spread * g
         start = [w.expand(seen.shape).clone() for w in (a, u)]
@@ -74,13 +74,14 @@ def decayed(
         return total((c - beta).square()), decay / (1 - freedom / n).clamp(min=LEAST)
 
     error = torch.zeros_like(n)
-    theta = torch.full_like(error, decay)
+    theta, residual = torch.full_like(error, decay), torch.full_like(error, torch.inf)
     for _ in range(rounds):
-        next_error, next_theta = once(error, theta)
-        residual = (next_error - error).abs() / next_error + (next_theta / theta - 1).abs()
-        error, theta = next_error, next_theta
-        if not bool((residual >= SETTLED).any()):
+        moving = ~(residual < SETTLED)
+        if not bool(moving.any()):
             break
+        was = torch.stack([error[moving], theta[moving]])
+        error[moving], theta[moving] = once(*was, n[moving])
+        residual[moving] = (1 - was[0] / error[moving]).abs() + (theta[moving] / was[1] - 1).abs()
     return Rest(error, theta, residual, residual < SETTLED)
 
 
