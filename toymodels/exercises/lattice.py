@@ -98,41 +98,43 @@ exponents = Exercise(
     },
 )
 
+_MERGED = plateau(_target({(1,): 1.0, (2,): 1.0, (1, 2): 1.0}, 2), 2, 2)
+
 merged = Exercise(
     "path product of x_1 x_2 on the plateau of x_1 + x_2 + x_1 x_2",
-    solution=float(plateau(_target({(1,): 1.0, (2,): 1.0, (1, 2): 1.0}, 2), 2, 2)[2]),
+    solution=float(_MERGED[2]),
     mistakes={
         "that is before the rungs have felt their product: it widens the way to both.": 2**0.25,
         "that is with one parent: currents join here.": float(
             plateau(_target({(1,): 1.0, (1, 2): 1.0}, 2), 2, 2)[2]
         ),
-        "that is the path product of a rung.": float(
-            plateau(_target({(1,): 1.0, (2,): 1.0, (1, 2): 1.0}, 2), 2, 2)[0]
-        ),
-        "that is p, the square.": float(
-            plateau(_target({(1,): 1.0, (2,): 1.0, (1, 2): 1.0}, 2), 2, 2)[2] ** 2
-        ),
+        "that is the path product of a rung.": float(_MERGED[0]),
+        "that is p, the square.": float(_MERGED[2] ** 2),
     },
 )
 
 
-def _wait(*lessons: Set) -> float:
-    """Half-time of x_1 x_2 x_3 beside lessons of strength one, from 0.05."""
-    target = _target(dict.fromkeys((*lessons, (1, 2, 3)), 1.0))
-    return float(half_time(asleep(target, 3, 3, start=0.05), rtol=1e-7)[-1])
+def _wait(*lessons: tuple[Set, ...]) -> dict[tuple[Set, ...], float]:
+    """Half-times of x_1 x_2 x_3 beside lessons of strength one, from 0.05."""
+    target = [_target(dict.fromkeys((*some, (1, 2, 3)), 1.0)) for some in lessons]
+    waits = half_time(asleep(torch.stack(target), 3, 3, start=0.05), rtol=1e-5)[:, -1]
+    return dict(zip(lessons, waits.tolist(), strict=True))
 
+
+_ALL = tuple(subsets(3, 2))
+_WAIT = _wait(((1,), (1, 2)), (), ((1,),), ((1,), (2,)), ((1, 2), (1, 3)), _ALL, ((1,), (2, 3)))
 
 lessons = Exercise(
     "half-time of x_1 x_2 x_3 beside the best two lessons of strength one",
-    solution=_wait((1,), (1, 2)),
+    solution=_WAIT[(1,), (1, 2)],
     mistakes={
-        "that is without a lesson.": _wait(),
-        "that is one lesson: two are allowed.": _wait((1,)),
-        "two coordinates leave a leap of two elements.": _wait((1,), (2,)),
-        "two pairs are leaps themselves.": _wait((1, 2), (1, 3)),
-        "that is with all six: only two are allowed.": _wait(*subsets(3, 2)),
-        "a coordinate and a pair that does not contain it wait for each other in vain.": _wait(
+        "that is without a lesson.": _WAIT[()],
+        "that is one lesson: two are allowed.": _WAIT[((1,),)],
+        "two coordinates leave a leap of two elements.": _WAIT[(1,), (2,)],
+        "two pairs are leaps themselves.": _WAIT[(1, 2), (1, 3)],
+        "that is with all six: only two are allowed.": _WAIT[_ALL],
+        "a coordinate and a pair that does not contain it wait for each other in vain.": _WAIT[
             (1,), (2, 3)
-        ),
+        ],
     },
 )

@@ -105,23 +105,25 @@ sibling = Exercise(
 )
 
 
-def _fourth(*target: int) -> float:
-    """Half-time of the last rung; readouts start at 0.01 where there is a target."""
-    beta = _tensor(*target)
+def _fourth(*ladders: tuple[int, ...]) -> dict[tuple[int, ...], float]:
+    """Half-times of the last rung; readouts start at 0.01 where there is a target."""
+    beta = torch.tensor(ladders, dtype=torch.float64)
     readout = 0.01 * (beta != 0)
-    return half_time(Tree(chain(4), beta, readout, balanced(readout, chain(4))))[3].item()
+    waits = half_time(Tree(chain(4), beta, readout, balanced(readout, chain(4))))[:, 3]
+    return dict(zip(ladders, waits.tolist(), strict=True))
 
 
+_FOURTH = _fourth((0, 1, 0, 1), (0, 0, 0, 1), (1, 0, 0, 1), (0, 0, 1, 1), (1, 1, 1, 1))
 lesson = Exercise(
     "half-time of the fourth rung with the best lesson of strength one",
-    solution=_fourth(0, 1, 0, 1),
+    solution=_FOURTH[0, 1, 0, 1],
     mistakes={
-        "that is without a lesson.": _fourth(0, 0, 0, 1),
-        "that begins at the bottom: a leap over three levels is left.": _fourth(1, 0, 0, 1),
-        "that is one lesson next to the top: to learn it is itself a leap over three.": (
-            _fourth(0, 0, 1, 1)
-        ),
-        "that is with all three lessons: only one is allowed.": _fourth(1, 1, 1, 1),
+        "that is without a lesson.": _FOURTH[0, 0, 0, 1],
+        "that begins at the bottom: a leap over three levels is left.": _FOURTH[1, 0, 0, 1],
+        "that is one lesson next to the top: to learn it is itself a leap over three.": _FOURTH[
+            0, 0, 1, 1
+        ],
+        "that is with all three lessons: only one is allowed.": _FOURTH[1, 1, 1, 1],
         "that is the law of tiny starts, two waits of 1/eps.": 200.0,
     },
 )
