@@ -137,8 +137,8 @@ def test_layers_add_up_to_the_tangent_kernel():
     close(layers.sum(-3), both.tangent)
     close(layers[-1], both.nngp)
     close(wide_kernels(LazyNetwork(X, Y, torch.erf, 2, 1.3, 0.2)).tangent, both.tangent)
-    plain = LazyNetwork(X, Y, None, 2)  # three equal layers
-    close(layer_kernels(plain), (X @ X.T / 3).expand(3, 3, 3))
+    plain = LazyNetwork(NEW, Y[:2], None, 2)  # three equal layers
+    close(layer_kernels(plain), (NEW @ NEW.T / 3).expand(3, 2, 2))
 
 
 def test_each_layer_is_that_of_networks():
