@@ -1,6 +1,7 @@
 """Claims of chapters/silent_alignment.md, one test per claim."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -390,5 +391,6 @@ def test_a_network_that_never_falls_is_refused():
     with pytest.raises(ValueError, match="share must be reached by all"):
         read_at(still, torch.tensor([0.5], dtype=DOUBLE))
     uneven = theory(SmallStart(WHITE, TARGET, START), TIME[[0, 1, 4]])
-    with pytest.raises(ValueError, match="time must be evenly spaced"):
-        since(uneven, 0.9)
+    for unit in (1, 1e-7):
+        with pytest.raises(ValueError, match="time must be evenly spaced"):
+            since(replace(uneven, time=unit * uneven.time), 0.9)
