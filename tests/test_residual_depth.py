@@ -249,6 +249,8 @@ def test_a_parabola_is_found_where_it_is():
     close(optimum(x, loss), best)
     skew = (0.7 * (x - 0.13) ** 2 + torch.where((x - 0.13).abs() > 1.2, 0.3, 0.0)).exp()
     close(optimum(x, skew, reach=1.0), best[0])  # what is far does not count
+    steep = (40 * (x - 0.05) ** 2).exp()  # neighbours count, however high they are
+    close(optimum(x, steep), torch.tensor(0.05, dtype=DOUBLE))
 
 
 def test_an_optimum_at_the_edge_is_refused():
@@ -267,6 +269,8 @@ def test_the_best_rate_has_the_jackknife_error_of_its_members():
     close(found.error, place.std() / 2)
     assert found.members == 4
     wide = torch.where(x.abs() > 1.3, -0.3, 0.0)[:, None]  # what is far does not count
+    far = torch.where(x.abs() > 1.8, -0.3, 0.0)[:, None]  # beyond the reach that nobody names
+    close(best_rate(x, (0.2 * (x[:, None] - place) ** 2 + far).exp()).value, place.mean())
     near = best_rate(x, (0.3 * (x[:, None] - place) ** 2 + wide).exp(), reach=1.0)
     close(near.value, place.mean())
     close(near.error, place.std() / 2)
