@@ -638,7 +638,7 @@ def test_impossible_requests_are_refused():
         (lambda: products(torch.ones(3), 3, 3), "edge must have 12 entries"),
         (lambda: invariant(torch.ones(7), torch.ones(3), 3, 3), "edge must have 12 entries"),
         (lambda: plateau(poly({(1, 2): 1.0}, 3, 3), 3, 3), "a leap leaves the least norm open"),
-        (lambda: plateau(poly({(1,): math.nan}, 3, 3), 3, 3), "target must be finite"),
+        (lambda: plateau(poly({(1,): math.inf}, 3, 3), 3, 3), "target must be finite"),
         (lambda: half_time(Lattice(3, 3, model.target, model.target, 1 + model.edge)), "half"),
         (lambda: lasso(training_sets(model, **{k: data[k] for k in ("seed", "samples")}), [0.0]),
          "penalty must be positive"),
