@@ -129,6 +129,7 @@ def test_one_precision_for_a_call():
         (lambda: seen(Model([1.0]), [0.0], mask=[1.0]), "mask must be a tensor of flags"),
         (lambda: seen(Model([1.0]), [0.0], widths="abc"), "widths must be Sequence"),
         (lambda: seen(Model([1.0]), [0.0], widths=3), "widths must be Sequence"),
+        (lambda: seen(Model([1.0]), [0.0], widths=[3, True]), "widths must be a row of whole"),
         (lambda: seen(Model([1.0]), [0.0], word=3), "word must be a word, got 3"),
         (lambda: seen(Model([1.0]), [0.0], flag=1), "flag must be True or False, got 1"),
         (lambda: seen(Model([1.0]), [0.0], weight="x" * 99), r"weight must be .*\.\.\.$"),

@@ -354,6 +354,14 @@ def test_two_copies_of_a_sample_are_one_of_twice_the_weight(road):
     assert twins.prediction[-1].min() > 0.5
 
 
+def test_eigenvalues_below_zero_by_rounding_are_zero():
+    v = torch.randn(12, 2, generator=torch.Generator().manual_seed(4), dtype=DOUBLE)
+    kernel = v[:, :, None] * v[:, None]
+    assert torch.linalg.eigvalsh(kernel).min() < 0
+    found = one_hidden(kernel, torch.tensor([1.0, 0.5]), 1.0, 1, activation=torch.tanh, step=0.1)
+    assert found.prediction.isfinite().all()
+
+
 def train(activation, hidden_layers, richness, steps, step, width, seeds):
     """Networks of finite width from the definition: predictions (seed, time, sample), last Phi."""
     generator = torch.Generator().manual_seed(11)
