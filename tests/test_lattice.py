@@ -385,9 +385,9 @@ def test_half_times_are_where_coefficients_pass():
         sign = model.target[k].sign()
         level = (sign * model.target[k] / 2).item()
         close(first_passage(path.time, sign * path.coefficient[:, k], level), wait[k], 1e-4)
-    stairs = asleep(poly(STAIRS, 3, 3), 3, 3, start=0.05)
-    below = asleep(-stairs.target, 3, 3, start=0.05)
-    close(half_time(below), half_time(stairs))
+    size = 1 + model.target.abs()
+    below, above = (half_time(asleep(s * size, 3, 3, start=0.05)) for s in (-1, 1))
+    close(below, above)
 
 
 # ---- learning from samples -----------------------------------------------------------------------
