@@ -61,7 +61,7 @@ def measure(kind: str, quick: bool) -> dict:
     """The record of this machine, checked against the schema when it is written."""
     before = machine.load()
     if kind == "gpu":
-        name, found = torch.cuda.get_device_name(), gpu.study("cuda", quick)
+        name, found = torch.cuda.get_device_name(), gpu.study("cuda", quick, say)
     else:
         name, found = machine.processor(), processor(quick)
     record = {

@@ -5,6 +5,7 @@ tf32 off unless asked.
 """
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -15,6 +16,7 @@ from benchmarks.race import Entrant, Pool
 from benchmarks.study import (
     ENSEMBLE,
     OURS,
+    Contest,
     E,
     alone,
     ceilings,
@@ -36,22 +38,27 @@ STEPS = {256: 100, 64: 1000, 16: 2000}
 MEMBERS = (1024, 2048, 4096)
 
 
-def study(device: str, quick: bool) -> dict:
+def study(device: str, quick: bool, say: Callable[[str], None]) -> dict:
     """Races, large batches and memory on ``device``. The same code runs on a processor."""
     rounds, least = (2, 0.0) if quick else (3, 0.1)
     sizes = [problems.QUICK] if quick else list(problems.SIZES)
     members = (8, 16) if quick else MEMBERS
     side, numbers = (64, 1 << 12) if quick else (8192, 1 << 28)
     with Pool(device) as pool:
+        say("what the processor answers")
+        agreed = contests(sizes)
+        say("ceilings of the card")
         roof = ceilings(pool, side, numbers, rounds, least)
-        races = [same_as_processor(pool, size, rounds, least) for size in sizes]
-        batches = [
-            batch
-            for size in sizes
-            for count in members
-            for batch in large(pool, lengthened(size, count), roof, rounds, least)
-        ]
+        races, batches = [], []
+        for contest in agreed:
+            say(contest.name)
+            races.append(hold(pool, contest, rounds, least))
+        for size in sizes:
+            for count in members:
+                say(f"{count} networks of width {size.width}")
+                batches += large(pool, lengthened(size, count), roof, rounds, least)
         versions = pool.versions()
+    say("memory")
     stacks = [lengthened(sizes[-1], count) for count in (*members, 2 * members[-1])]
     held = [memory(ENTRANTS[0], stacks, device)]
     found = {"ceilings": roof, "races": races, "large": batches, "memory": held}
@@ -62,17 +69,23 @@ def lengthened(size: Size, members: int) -> Size:
     return replace(size, members=members, steps=STEPS.get(size.width, size.steps))
 
 
-def same_as_processor(pool: Pool, size: Size, rounds: int, least: float) -> dict:
-    """A race that all enter only if they agree with this package on the processor."""
-    contest = ensemble_contest(size, ENTRANTS)
-    return hold(pool, replace(contest, expected=on_processor(contest.problem)), rounds, least)
+def contests(sizes: list[Size]) -> list[Contest]:
+    """Races that all enter only if they agree with this package on the processor."""
+    return [
+        replace(ensemble_contest(size, ENTRANTS), expected=expected)
+        for size, expected in zip(sizes, on_processor(sizes), strict=True)
+    ]
 
 
-def on_processor(problem: Problem) -> Problem:
+def on_processor(sizes: list[Size]) -> list[Problem]:
+    """What this package answers there."""
+    ours, answers = ENSEMBLE[0], []
     with tempfile.TemporaryDirectory() as folder, Pool("cpu") as pool:
-        stored = problems.store(problem, Path(folder) / "problem.npz")
-        pool.get(ENSEMBLE[0]).prepare("gate", ENSEMBLE[0], stored, "float64", 0.0)
-        return pool.get(ENSEMBLE[0]).answer("gate", Path(folder) / "answer.npz")
+        for size in sizes:
+            stored = problems.store(problems.ensemble(size), Path(folder) / "problem.npz")
+            pool.get(ours).prepare("gate", ours, stored, "float64", 0.0)
+            answers.append(pool.get(ours).answer("gate", Path(folder) / "answer.npz"))
+    return answers
 
 
 def large(pool: Pool, size: Size, roof: dict, rounds: int, least: float) -> list[dict]:

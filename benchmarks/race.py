@@ -46,7 +46,7 @@ class Worker:
     cannot: when the process does not start, fails or hangs."""
 
     def __init__(self, room: Room, module: str, device: str):
-        self.device, self.repeats = device, {}
+        self.device, self.repeats, self.timed = device, {}, {}
         self.process = subprocess.Popen(
             [room.python, "-m", "benchmarks.worker", module, str(bench_core())],
             stdin=subprocess.PIPE,
@@ -92,7 +92,8 @@ class Worker:
     def prepare(self, slot: str, entrant: Entrant, problem: Path, precision: str, least: float):
         """Seconds of the first solution; a round then repeats it for at least ``least`` seconds.
 
-        With ``least`` 0 there is no second solution to learn from, and no repetition.
+        With ``least`` 0 there is no second solution to learn from, and no repetition. A second one
+        that lasts so long by itself is the first round.
         """
         reply = self.ask(
             "prepare",
@@ -104,9 +105,12 @@ class Worker:
         )
         again = self.ask("round", slot=slot, repeats=1)["seconds"] if least else math.inf
         self.repeats[slot] = max(1, math.ceil(least / max(again, 1e-9)))
+        self.timed[slot] = [again] if least and self.repeats[slot] == 1 else []
         return reply["seconds"]
 
     def round(self, slot: str) -> float:
+        if self.timed[slot]:
+            return self.timed[slot].pop()
         return self.ask("round", slot=slot, repeats=self.repeats[slot])["seconds"]
 
     def answer(self, slot: str, to: Path) -> Problem:

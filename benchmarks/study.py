@@ -1,5 +1,6 @@
 """What is measured on a processor: races, growth of cost, memory, chapters, ceilings."""
 
+import contextlib
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -208,14 +209,17 @@ def memory(entrant: Entrant, sizes: list[Size], device: str = "cpu") -> dict:
     A member of the stack counts with its initial weights: they are kept beside the trained ones.
     """
     peaks, missing = [], []
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as folder, Pool(device) as pool:
-            stored = problems.store(problems.ensemble(size), Path(folder) / "problem.npz")
-            try:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        pools = [stack.enter_context(Pool(device)) for _ in sizes]
+        try:
+            for pool in pools:
+                pool.get(entrant)  # all start before anyone is waited for
+            for size, pool in zip(sizes, pools, strict=True):
+                stored = problems.store(problems.ensemble(size), Path(folder) / "problem.npz")
                 pool.get(entrant).prepare("alone", entrant, stored, "float32", 0.0)
                 peaks.append(pool.get(entrant).peak())
-            except Missing as why:
-                missing = [{"name": entrant.name, "reason": str(why)}]
+        except Missing as why:
+            missing = [{"name": entrant.name, "reason": str(why)}]
     values = [size.members for size in sizes]
     found = {"name": entrant.name, "members": values, "size": sizes[0].record(), "bytes": peaks}
     found |= {"weights": 4 * sum(out * into for out, into in sizes[0].shapes), "missing": missing}

@@ -343,7 +343,7 @@ def cpu_record(here):
 def gpu_record(here):
     study_gpu = gpu.study
     here.setattr(torch.cuda, "get_device_name", lambda: "Card 9000")
-    here.setattr(gpu, "study", lambda device, quick: study_gpu("cpu", quick))
+    here.setattr(gpu, "study", lambda device, *how: study_gpu("cpu", *how))
     return command.measure("gpu", quick=True)
 
 
@@ -392,9 +392,11 @@ def test_rounds_take_turns(here):
 
 def test_a_graphics_card_that_disagrees_with_the_processor_is_refused(here, monkeypatch):
     off = {"loss": np.zeros(SMALL.members)}
-    monkeypatch.setattr(gpu, "on_processor", lambda problem: trained(with_torch.module_loop) | off)
+    wrong = trained(with_torch.module_loop) | off
+    monkeypatch.setattr(gpu, "on_processor", lambda sizes: [wrong for _ in sizes])
+    (contest,) = gpu.contests([SMALL])
     with pytest.raises(Disagreement):
-        gpu.same_as_processor(Here(), SMALL, 1, 0.0)
+        study.hold(Here(), contest, 1, 0.0)
 
 
 def test_every_chapter_of_the_book_is_timed():

@@ -211,17 +211,19 @@ def test_seeds_and_problems_have_draws_of_their_own():
 
 
 def test_one_hidden_layer_of_4096_neurons():
-    """Within half a per cent of the mean of twelve networks."""
+    """Within one per cent of the mean of twelve networks, two for the gradients: at eight seeds the
+    worst were 0.6, 0.7 and 1.4."""
     model = MeanField(KERNEL, LABEL, torch.tensor([0.3, 2.0], dtype=DOUBLE), 1, torch.tanh)
     expected = theory(model, 12, step=0.1, points=1 << 15)
     seen = experiment(model, 12, step=0.1, seed=1, width=4096, members=12)
     mean = seen.prediction.mean(1)
     size = expected.prediction.flatten(1).norm(dim=1)
-    assert ((mean - expected.prediction).flatten(1).norm(dim=1) / size < 0.005).all()
+    assert ((mean - expected.prediction).flatten(1).norm(dim=1) / size < 0.01).all()
     assert expected.error.max() < 1e-3
     for name in ("feature", "gradient", "tangent"):
         one, other = getattr(seen, name).mean(1), getattr(expected, name)
-        assert (one - other).norm() / other.norm() < 0.005, name
+        within = 0.02 if name == "gradient" else 0.01
+        assert (one - other).norm() / other.norm() < within, name
     single = (seen.prediction - expected.prediction[:, None]).flatten(2).norm(dim=2) / size[:, None]
     assert 0.002 < single.mean() < 0.02
 

@@ -202,24 +202,25 @@ def law(model: Heads, *, points: int = 4096) -> Overlaps:
     its query each key has one normal coordinate, and what is left of all keys is a Wishart matrix.
     Raises ValueError where N is finite and not larger than the number of tokens.
     """
-    S, N, where = model.tokens, model.key_dimension, {"dtype": torch.float64}
+    S, N = model.tokens, model.key_dimension
+    where = {"dtype": torch.float64, "device": model.value.device}
     eye = torch.eye(S, **where)
     if inf == N and model.exponent > 0.5:
         return Overlaps(torch.zeros(1, S, **where), torch.ones(1, **where), eye[None])
     draws.whole_number(points, "points", 2, "one head is no distribution")
     if inf == N:
-        A = torch.from_numpy(ndtri(_evenly(points, S)))
+        A = torch.as_tensor(ndtri(_evenly(points, S)), **where)
         return Overlaps(A, torch.ones(len(A), **where), eye.expand(len(A), S, S))
     if N <= S:
         raise ValueError(f"key_dimension must be above the {S} tokens, got {N:g}: keys depend")
     even = _evenly(points, S * (S + 3) // 2 + 1)
     freedom = [N, *(N - 1 - s for s in range(S))]  # of the query and of the keys, one by one
     square = [2 * gammaincinv(n / 2, even[:, k]) for k, n in enumerate(freedom)]
-    square = torch.stack([torch.from_numpy(x) for x in square], -1)
-    normal = torch.from_numpy(ndtri(even[:, S + 1 :]))
+    square = torch.as_tensor(np.stack(square, -1), **where)
+    normal = torch.as_tensor(ndtri(even[:, S + 1 :]), **where)
     along, below = normal[:, :S], normal[:, S:]
     factor = torch.diag_embed(square[:, 1:].sqrt())
-    row, column = torch.tril_indices(S, S, -1)
+    row, column = torch.tril_indices(S, S, -1, device=normal.device)
     factor[:, row, column] = below
     A = square[:, :1].sqrt() * along / N**model.exponent
     M = (along[:, :, None] * along[:, None] + factor @ factor.mT) / N

@@ -201,7 +201,7 @@ def _census_flow(model: NoisyTree, levels: int) -> list[Tensor]:
     b, flip, found = model.branching, model.flips[..., None], []
     if b**levels > 3_000_000:
         raise ValueError(f"depth must leave 3 million leaves at most, got {b}^{levels}")
-    weight = torch.tensor([0.0, 1.0], dtype=torch.float64).expand(*model.flips.shape, 2)
+    weight = flip.new_tensor([0.0, 1.0]).double().expand(*model.flips.shape, 2)
     for _ in range(levels):
         child = (1 - flip) * weight + flip * weight.flip(-1)
         weight = _sum_of(child, b)
@@ -214,25 +214,35 @@ def _belief_flow(model: NoisyTree, levels: int) -> list[Tensor]:
     b, theta, found = model.branching, model.correlation[..., None].clamp(max=1 - 1e-12), []
     most = 2 * torch.atanh(theta)  # what a child that is sure can say
     step = (most / (BINS // 2)).clamp(min=1e-300)
-    weight = (torch.arange(BINS + 1) == BINS).double().expand(*model.flips.shape, -1)
+    weight = (
+        (torch.arange(BINS + 1, device=theta.device) == BINS)
+        .double()
+        .expand(*model.flips.shape, -1)
+    )
     for level in range(levels):
         if level:  # hand on what the node has found
-            place = torch.arange(weight.shape[-1]) - weight.shape[-1] // 2
+            place = _places(weight)
             said = _handed(place * step, theta)
             weight = _on_grid(weight, said / step + BINS // 2)
         child = (1 + theta) / 2 * weight + (1 - theta) / 2 * weight.flip(-1)
         weight = _sum_of(child, b)
         weight = weight / weight.sum(-1, keepdim=True)  # rounding would grow threefold a level
-        odds = (torch.arange(weight.shape[-1]) - weight.shape[-1] // 2).abs() * step
+        odds = _places(weight).abs() * step
         found.append((weight * torch.sigmoid(odds)).sum(-1))
     return found
+
+
+def _places(weight: Tensor) -> Tensor:
+    """Of the points of a grid, counted from its middle."""
+    size = weight.shape[-1]
+    return torch.arange(size, device=weight.device) - size // 2
 
 
 def _on_grid(weight: Tensor, place: Tensor) -> Tensor:
     """``weight`` at real places of a grid of BINS + 1 points, shared by the two neighbors."""
     low = place.floor().clamp(0, BINS - 1)
     share = (place - low).clamp(0, 1)
-    empty = torch.zeros(*weight.shape[:-1], BINS + 1, dtype=weight.dtype)
+    empty = weight.new_zeros(*weight.shape[:-1], BINS + 1)
     empty = empty.scatter_add(-1, low.long(), weight * (1 - share))
     return empty.scatter_add(-1, low.long() + 1, weight * share)
 
@@ -267,12 +277,13 @@ def _decoded(model, steps: list[int], decoder, seed: int, trees: int, member: in
     """Share of right roots of one member at each of ``steps`` generations, (*batch, depth)."""
     flip, kind = model.flips[..., None, None], torch.float32
     wide = NoisyTree(model.flips[..., None], model.branching)  # one problem for many trees
-    bits = 2.0 * draws.integers(seed, "root", 1, (trees, 1), high=2, first=member)[0].to(kind) - 1
+    place = {"first": member, "device": flip.device}
+    bits = 2.0 * draws.integers(seed, "root", 1, (trees, 1), high=2, **place)[0].to(kind) - 1
     root = bits = bits.expand(*model.flips.shape, trees, 1)
     found = {}
     for level in range(1, max(steps) + 1):
         shape = (trees, model.branching**level)
-        luck = draws.uniform(seed, f"edges {level}", 1, shape, first=member, dtype=kind)[0]
+        luck = draws.uniform(seed, f"edges {level}", 1, shape, dtype=kind, **place)[0]
         bits = bits.repeat_interleave(model.branching, -1) * torch.where(luck < flip, -1.0, 1.0)
         if level in steps:
             agrees = decoder(bits, wide) * root[..., 0]

@@ -213,7 +213,8 @@ def experiment(
     )
     widths = [data.inputs.shape[-1]] + [model.width] * model.hidden_layers + [data.labels.shape[-1]]
     networks = cells.numel() * members
-    weights = standard(widths).start(networks, seed=seed, dtype=data.inputs.dtype)
+    where = {"dtype": data.inputs.dtype, "device": data.inputs.device}
+    weights = standard(widths).start(networks, seed=seed, **where)
     weights += [w.new_zeros(networks, 1, w.shape[-2]) for w in weights]
     samples = Samples(data.inputs, data.labels, _or_zero(input_noise), _or_zero(label_noise))
     seen = train(
@@ -230,7 +231,9 @@ def experiment(
         chunk=AT_ONCE,
     )
     found = seen.require_finite().observed
-    return LoadCurve(layer=torch.arange(model.hidden_layers + 1), **found)
+    return LoadCurve(
+        layer=torch.arange(model.hidden_layers + 1, device=data.inputs.device), **found
+    )
 
 
 @door(origin="experiment")

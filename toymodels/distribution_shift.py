@@ -429,12 +429,13 @@ def network_experiment(
     shape = parameterization.tangent([inputs.shape[-1], width, 1], weight_variance=2.0)
     network = Perceptron(activation, multipliers=shape.multiplier)
     noise = _parts(model)[-1].sqrt()
+    where = {"dtype": y.dtype, "device": y.device}
     found = []
     for n in sizes:
-        weights = shape.start(members, seed=seed, dtype=y.dtype)
+        weights = shape.start(members, seed=seed, **where)
         before = network(weights, inputs)[..., 0]  # (member, point)
         rows = _picked_points(p, n, seed, 0, members)  # (member, n)
-        label_noise = noise * draws.normal(seed, f"noise {n}", members, (n,), dtype=y.dtype)
+        label_noise = noise * draws.normal(seed, f"noise {n}", members, (n,), **where)
         label = (y + before).gather(-1, rows) + label_noise
         curvature = torch.linalg.eigvalsh(_block(model.kernel, rows))[:, -1] / n
         trained = train(

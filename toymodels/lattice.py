@@ -136,7 +136,7 @@ def products(
 ) -> Float[Tensor, "*batch node"]:
     """P_S, the sum over all orders of building S of the product of the edges on the way."""
     check_size("edge", edge, counts(dimension, degree)[1], dimension, degree)
-    whole = levels(dimension, degree)
+    whole = levels(dimension, degree, edge.device)
     return torch.cat(upwards(whole, by_level(whole, edge))[1:], -1)
 
 
@@ -172,7 +172,7 @@ def invariant(
     sizes = counts(dimension, degree)
     for name, value, size in zip(("readout", "edge"), (readout, edge), sizes, strict=True):
         check_size(name, value, size, dimension, degree)
-    whole = levels(dimension, degree)
+    whole = levels(dimension, degree, edge.device)
     current = by_level(whole, edge.square())
     kept = [incoming.sum(-1) for incoming in current]
     for k, parents in enumerate(whole[1:]):
@@ -288,7 +288,7 @@ def half_time(model: Lattice, *, rtol: float = 1e-11) -> Float[Tensor, "*batch n
         if not bool(waiting.any()):
             found[:, part.nodes] = when
             return found.reshape(shape).to(model.target)
-        time = torch.linspace(0, span, STRETCH + 1, dtype=torch.float64)
+        time = torch.linspace(0, span, STRETCH + 1, dtype=torch.float64, device=beta.device)
         path = _path(part, beta, state, time, rtol, clock * pace > PATIENCE)
         half = part.coefficients(path)[:, 1:] / wanted[:, None] >= 0.5
         problem, node = (waiting & half.any(1)).nonzero(as_tuple=True)
@@ -315,7 +315,7 @@ def plateau(
     """
     check_size("target", target, counts(dimension, degree)[0], dimension, degree)
     check_finite("target", target)
-    whole, power = levels(dimension, degree), target.double().square()
+    whole, power = levels(dimension, degree, target.device), target.double().square()
     alive = power > 0
     x = torch.zeros_like(power)
     for _ in range(ROUNDS):
@@ -346,7 +346,7 @@ def jumps(
     """
     check_size("target", target, counts(dimension, degree)[0], dimension, degree)
     check_finite("target", target)
-    whole, beta = levels(dimension, degree), target.double()
+    whole, beta = levels(dimension, degree, target.device), target.double()
     time, height = torch.full_like(beta, torch.inf), torch.zeros_like(beta)
     awake, clock = torch.zeros_like(beta, dtype=torch.bool), torch.zeros_like(beta[..., :1])
     for _ in range(int((beta != 0).sum(-1).max())):
@@ -457,16 +457,18 @@ def _crossing(part: _Part, beta: Tensor, node: Tensor, start: Tensor, rtol: floa
 def _alive(dimension: int, degree: int, beta: Tensor, a: Tensor) -> _Part:
     """What can move: nodes from which a target or a readout can be reached, and all on the way."""
     inside, _ = inclusion(dimension, degree)
-    goal = ((beta != 0) | (a != 0)).reshape(-1, beta.shape[-1]).any(0)
+    goal = ((beta != 0) | (a != 0)).reshape(-1, beta.shape[-1]).any(0).cpu()
     nodes = inside[goal].any(0)
-    ways, part, before = [], [], torch.zeros(1, dtype=torch.int64)
+    ways, part, before = [], [], torch.zeros(1, dtype=torch.int64, device="cpu")
+    whole = levels(dimension, degree, before.device)
     sizes = [len(level) for level in by_size(dimension, degree)]
-    for parents, kept in zip(levels(dimension, degree), nodes.split(sizes), strict=True):
+    for parents, kept in zip(whole, nodes.split(sizes), strict=True):
         ways.append(kept.repeat_interleave(parents.shape[1]))
         if bool(kept.any()):
             part.append(before[parents[kept]])
             before = kept.cumsum(0) - 1
-    return _Part(tuple(part), nodes, torch.cat(ways))
+    there = beta.device
+    return _Part(tuple(x.to(there) for x in part), nodes.to(there), torch.cat(ways).to(there))
 
 
 def _growth(model: Lattice, time: Tensor, a: Tensor, u: Tensor, train_loss=None) -> Growth:

@@ -391,8 +391,9 @@ def _train(
     flat = sizes.start(richness.numel(), seed=seed, **where)
     weights = [w.reshape(*batch, *w.shape[1:]) for w in flat]
     variance, axes = torch.linalg.eigh(model.kernel)
-    # as many inputs as samples, so that x.x' / D is the kernel
-    inputs = axes * (samples * variance.clamp(min=0)).sqrt()[..., None, :]
+    # as many inputs as samples, so that x.x' / D is the kernel; its symmetric root, since the signs
+    # of eigenvectors are the library's choice
+    inputs = (axes * (samples * variance.clamp(min=0)).sqrt()[..., None, :]) @ axes.mT
     inputs = inputs[..., None, :, :].expand(*batch, samples, samples)
     network = Perceptron(model.activation, sizes.multiplier)
     labels = model.label[..., None, :, None] + network(weights, inputs)
@@ -458,10 +459,10 @@ def _white(model: MeanField, seed: int, neurons: int, events: int) -> Tensor:
     if neurons < 2 * events:
         raise ValueError(f"neurons must be at least {2 * events}, got {neurons}: 2 per event")
     shape = (model.hidden_layers, neurons, 2 * events)
-    normals = draws.normal(
-        seed, "neurons", model.batch.numel(), shape, device=model.kernel.device
-    ).reshape(*model.batch, *shape)
-    white = neurons**0.5 * torch.linalg.qr(normals).Q
+    normals = draws.normal(seed, "neurons", model.batch.numel(), shape)
+    # the signs of Q are the library's choice: that of the processor on every device
+    white = neurons**0.5 * torch.linalg.qr(normals).Q.to(model.kernel.device)
+    white = white.reshape(*model.batch, *shape)
     return white.unflatten(-1, (2, events)).movedim(-2, -3)
 
 

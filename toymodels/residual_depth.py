@@ -310,11 +310,11 @@ def optimum(
         )
     x = log_rate - log_rate[k]
     kept = (x.abs() <= reach + 1e-6) & (y <= low + 1)
-    kept = kept | ((torch.arange(len(log_rate)) - k).abs() <= 1)
+    kept = kept | ((torch.arange(len(log_rate), device=k.device) - k).abs() <= 1)
     weight, height = kept.to(y), torch.where(kept, y, 0.0)
     powers = torch.stack([x**n for n in range(5)], -1) * weight[..., None]
     moment = powers.sum(-2)
-    place = torch.arange(3)
+    place = torch.arange(3, device=k.device)
     left = moment[..., place[:, None] + place]
     right = (powers[..., :3] * height[..., None]).sum(-2)
     _, tilt, bend = torch.linalg.solve(left.double(), right.double()).unbind(-1)
@@ -363,9 +363,10 @@ def _lessons(scaling, log_rate, depth, width, block, seed, members, lesson):
     least = {"depth": depth, "width": width, "block": block, "members": members}
     for name, value in least.items():
         draws.whole_number(value, name, 1, "nothing would be trained")
-    data, batch = lesson.draw(), (len(log_rate), members)
+    where, batch = log_rate.device, (len(log_rate), members)
+    data = lesson.draw().each(lambda x: x.to(where), lambda x: x)
     sizes = SCALINGS[scaling]([lesson.inputs, *[width] * (depth * block + 1), 1], block)
-    start = sizes.start(members, seed=seed, dtype=torch.float32)
+    start = sizes.start(members, seed=seed, dtype=torch.float32, device=where)
     start = [w.expand(len(log_rate), *w.shape) for w in start]
     network = Perceptron(torch.relu, sizes.multiplier, residual=True, block=block)
     rate = 2 ** log_rate.float()[:, None].expand(batch)

@@ -397,8 +397,10 @@ def _drawn_network(
 ) -> tuple[Perceptron, list[Tensor]]:
     """A network whose multipliers hold the variances, and the weights that it starts from."""
 
+    where = {"dtype": torch.float32, "device": weight.device}
+
     def drawn(purpose: str, *shape: int) -> Tensor:
-        draw = draws.normal(seed, purpose, batch[-1], shape, dtype=torch.float32)
+        draw = draws.normal(seed, purpose, batch[-1], shape, **where)
         return draw.expand(*batch, *shape)
 
     pairs = list(enumerate(zip(widths[:-1], widths[1:], strict=True)))

@@ -113,7 +113,8 @@ def theory(
     times, and on an inertia without a step.
     """
     _check_order(order, step)
-    k, y, right, left, s, decay, m = (value.double() for value in _values(model))
+    given = _values(model, time.device)
+    k, y, right, left, s, decay, m = (value.double() for value in given)
     # lengths in units of y, forces in units of k y: then one tolerance suits all scales
     right, left, s = (force / (k * y) for force in (right, left, s))
     one = torch.ones_like(y)
@@ -126,7 +127,7 @@ def theory(
 
     start = torch.zeros_like(y).expand(*y.shape[:-1], model.blocks)
     share = solve(rate, start, time, rtol=1e-9, atol=1e-12, bandwidth=1)
-    return _chain(time, (y[..., None, :] * share).to(_values(model)[0]), _values(model)[1])
+    return _chain(time, (y[..., None, :] * share).to(given[0]), given[1])
 
 
 @door(origin="theory")
@@ -183,7 +184,7 @@ def experiment(
     _check_order(order, step)
     clock = ticks(time, step)
     # (*batch, member, block)
-    k, y, right, left, s, decay, m = (value[..., None] for value in _values(model))
+    k, y, right, left, s, decay, m = (value[..., None] for value in _values(model, time.device))
     m = m if order == 2 else torch.zeros_like(m)
     # a mode of stiffness c < 4 k alternates and grows if c step^2 > 2 (2 m + step)
     if bool((2 * k * step**2 > 2 * m + step).any()):
@@ -205,11 +206,14 @@ def experiment(
     return _chain(clock.time.to(y), torch.stack(seen, -2), y)
 
 
-def _values(model: SpringBlock) -> list[Tensor]:
-    """k, y, mu_R, mu_L, s, its decay and m, shaped to multiply positions (*batch, block)."""
+def _values(model: SpringBlock, device: torch.device | None = None) -> list[Tensor]:
+    """k, y, mu_R, mu_L, s, its decay and m, shaped to multiply positions (*batch, block).
+
+    Numbers alone have no device: theirs is ``device``.
+    """
     given = [getattr(model, name) for name in SIGNS]
     tensors = [value for value in given if isinstance(value, Tensor)]
-    like = tensors[0] if tensors else torch.zeros((), dtype=torch.float64)
+    like = tensors[0] if tensors else torch.zeros((), dtype=torch.float64, device=device)
     try:
         shape = torch.broadcast_shapes(*(value.shape for value in tensors))
     except RuntimeError:

@@ -412,7 +412,8 @@ def linear_lesson(
     """
     L, n = draws.whole_number(layers, "layers", 1, "no network"), float(width)
     draws.whole_number(width, "width", 1, "there is no unit")
-    pace, label = (torch.as_tensor(x, dtype=torch.float64)[..., None] for x in (pace, label))
+    where = {"dtype": torch.float64, "device": step.device}
+    pace, label = (torch.as_tensor(x, **where)[..., None] for x in (pace, label))
     require("pace", pace, (pace > 0) & (pace < 2), "between 0 and 2", "errors would not shrink")
     require("label", label, label == label, "finite", "it is learned")
     left = (1 - pace) ** step

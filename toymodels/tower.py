@@ -310,8 +310,9 @@ def embedded(model: Tower, *, dimension: int, seed: int, members: int = 1) -> li
     _check_dimension(dimension, levels)
     whole = _for_members(model, members)
     batch, M = whole.target.shape[:-1], whole.signal
-    frame = draws.normal(seed, "frame", batch.numel(), (dimension - levels, levels)).to(M)
-    frame = torch.linalg.qr(frame.reshape(*batch, dimension - levels, levels)).Q.mT
+    frame = draws.normal(seed, "frame", batch.numel(), (dimension - levels, levels))
+    # the signs of Q are the library's choice: that of the processor on every device
+    frame = torch.linalg.qr(frame).Q.mT.reshape(*batch, levels, dimension - levels).to(M)
     features = torch.cat([M, _root(whole.residual) @ frame], -1)
     return [features, whole.readout[..., None, :]]
 

@@ -67,7 +67,7 @@ class Task:
         belongs to the problem ``which[i]``: only terms of the target are computed."""
         place = self.target.abs().topk(int((self.target != 0).sum(-1).max()), dim=-1).indices
         strength = self.target.gather(-1, place)[which].to(signs)
-        way = _padded(self.features, self.dimension)[place[which]]
+        way = _padded(self.features, self.dimension, place.device)[place[which]]
         padded = torch.cat([signs, torch.ones_like(signs[..., :1])], -1)
         steps = way.flatten(1)[:, None].expand(-1, signs.shape[-2], -1)
         terms = padded.gather(-1, steps).unflatten(-1, way.shape[1:]).prod(-1)
@@ -112,22 +112,23 @@ def monomials(dimension: int, degree: int) -> tuple[tuple[int, ...], ...]:
 def values(signs: Tensor, features: tuple[tuple[int, ...], ...]) -> Tensor:
     """Monomials (*batch, sample, feature) of signs (*batch, sample, coordinate)."""
     one = torch.ones_like(signs[..., :1])
-    way = _padded(features, signs.shape[-1])
+    way = _padded(features, signs.shape[-1], signs.device)
     found = torch.cat([signs, one], -1).index_select(-1, way.reshape(-1))
     return found.unflatten(-1, way.shape).prod(-1)
 
 
-def cube(dimension: int) -> Tensor:
+def cube(dimension: int, device: torch.device | None = None) -> Tensor:
     """All inputs, (2^dimension, dimension)."""
-    rows = (torch.arange(2**dimension)[:, None] >> torch.arange(dimension)) & 1
+    number = torch.arange(2**dimension, device=device)
+    rows = (number[:, None] >> number[:dimension]) & 1
     return 1.0 - 2.0 * rows.double()
 
 
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)
-def _padded(features: tuple[tuple[int, ...], ...], fill: int) -> Tensor:
+def _padded(features: tuple[tuple[int, ...], ...], fill: int, device: torch.device) -> Tensor:
     longest = max(map(len, features))
-    return torch.tensor([[*s, *[fill] * (longest - len(s))] for s in features])
+    return torch.tensor([[*s, *[fill] * (longest - len(s))] for s in features], device=device)
 
 
 # ---- the tasks of the matrix ---------------------------------------------------------------------

@@ -84,7 +84,7 @@ class Descent:
         kind = kind or (torch.float64 if exact else torch.float32)
         data = self.data(task, samples, seed, members, kind)
         network, weights = self.build(task, len(task.target) * members, seed, self.start)
-        return network, [w.to(kind) for w in weights], data
+        return network, [w.to(task.target.device, kind) for w in weights], data
 
     def data(
         self, task: Task, samples: int | None, seed: int, members: int, kind: torch.dtype
@@ -95,8 +95,8 @@ class Descent:
             return Fresh(partial(_fresh, task, members, self.batch))
         if samples is None:
             root = len(task.features) ** 0.5  # each monomial alone: the mean square is the error
-            x = root * torch.eye(len(task.features)).double() if self.features else None
-            x = cube(task.dimension) if x is None else x
+            x = root * torch.eye(len(task.features)).to(task.target) if self.features else None
+            x = cube(task.dimension, task.target.device) if x is None else x
             y = task.target @ (x if self.features else values(x, task.features)).mT
             x, y = x.expand(members, *x.shape), y[:, None].expand(problems, members, y.shape[-1])
         else:
@@ -109,14 +109,14 @@ class Descent:
         """Coefficients and errors on fresh inputs, both exact."""
         target = task.target.to(kind)
         if self.features:
-            eye = torch.eye(len(task.features), dtype=kind)
+            eye = torch.eye(len(task.features)).to(target)
             return {
                 "coefficient": lambda s: s.network(s.weights, eye)[..., 0],
                 "error": lambda s: (
                     s.network(s.weights, eye)[..., 0] - target[s.members // members]
                 ).square().sum(-1),
             }  # fmt: skip
-        points = cube(task.dimension).to(kind)
+        points = cube(task.dimension, target.device).to(kind)
         chi = values(points, task.features)
         clean = target @ chi.mT
         return {
@@ -132,7 +132,8 @@ class Descent:
 
 def _fresh(task: Task, members: int, batch: int, stream: draws.Stream, step) -> tuple:
     x = signs(stream, step, (batch, task.dimension), torch.float32)
-    which = torch.arange(stream.first, stream.first + stream.members) // members
+    which = torch.arange(stream.members, device=stream.device) + stream.first
+    which = which // members
     return x, task.clean(x, which)[..., None]
 
 

@@ -270,7 +270,7 @@ def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
 
 def checked_weights(weights: Weights) -> list[Tensor]:
     """As tensors; refuses weights without layers or members, and layers of different members."""
-    weights = [torch.as_tensor(w) for w in weights]
+    weights = [w if isinstance(w, Tensor) else torch.as_tensor(w) for w in weights]
     if not weights:
         raise ValueError("weights must hold at least one layer, got none")
     for weight in weights:

@@ -89,12 +89,12 @@ def by_size(dimension: int, degree: int) -> tuple[tuple[Set, ...], ...]:
 
 
 @lru_cache(maxsize=32)
-def levels(dimension: int, degree: int) -> Levels:
+def levels(dimension: int, degree: int, device: torch.device) -> Levels:
     """The whole lattice."""
     below, found = {(): 0}, []
     for level in by_size(dimension, degree):
         parents = [[below[S[:i] + S[i + 1 :]] for i in range(len(S))] for S in level]
-        found.append(torch.tensor(parents))
+        found.append(torch.tensor(parents, device=device))
         below = {S: k for k, S in enumerate(level)}
     return tuple(found)
 
@@ -110,7 +110,8 @@ def edges(dimension: int, degree: int) -> dict[tuple[Set, int], int]:
 def inclusion(dimension: int, degree: int) -> tuple[Tensor, Tensor]:
     """Whether node T contains node S, [T, S], and the sizes."""
     nodes = subsets(dimension, degree)
-    has = torch.tensor([[i in S for i in range(1, dimension + 1)] for S in nodes]).double()
+    members = [[i in S for i in range(1, dimension + 1)] for S in nodes]
+    has = torch.tensor(members, dtype=torch.float64, device="cpu")  # kept for all devices
     return has @ has.T == has.sum(-1), has.sum(-1)
 
 
