@@ -10,13 +10,10 @@ import contextlib
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
 from io import StringIO
 from pathlib import Path
 
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from tests import elsewhere
 from tests.bad_arguments import arguments, functions
@@ -28,32 +25,14 @@ STORED = {"toymodels.phenomena.row"}  # compares with stored runs, which lie on 
 PICTURES = "toymodels.page."
 
 
-def parts(thing: object) -> dict:
-    return {f.name: getattr(thing, f.name) for f in fields(thing) if f.init}
-
-
-def is_record(thing: object) -> bool:
-    return is_dataclass(thing) and not isinstance(thing, type)
-
-
 def moved(thing: object, device) -> object:
     """The same with all its tensors on ``device``."""
-    if isinstance(thing, Tensor):
-        return thing.to(device)
-    if is_record(thing):
-        return replace(thing, **{name: moved(x, device) for name, x in parts(thing).items()})
-    if isinstance(thing, dict):
-        return {name: moved(x, device) for name, x in thing.items()}
-    return type(thing)(moved(x, device) for x in thing) if type(thing) in (list, tuple) else thing
+    return origin._changed(thing, lambda x: x.to(device))
 
 
-def floating(thing: object) -> Iterator[Tensor]:
+def floating(thing: object) -> list[Tensor]:
     """All floating tensors in it."""
-    for leaf in tree_leaves(parts(thing) if is_record(thing) else thing):
-        if is_record(leaf):
-            yield from floating(leaf)
-        elif isinstance(leaf, Tensor) and leaf.is_floating_point():
-            yield leaf
+    return [x for x in origin._tensors(thing) if x.is_floating_point()]
 
 
 def complaint(function) -> str | None:
@@ -66,7 +45,7 @@ def complaint(function) -> str | None:
         last = traceback.extract_tb(error.__traceback__)
         ours = [f"{Path(f.filename).name}:{f.lineno}" for f in last if "toymodels" in f.filename]
         return f"{type(error).__name__}: {error} at {ours[-1:]}"
-    if any(True for _ in floating(given)) and any(x.device != device for x in floating(result)):
+    if floating(given) and any(x.device != device for x in floating(result)):
         return "leaves results behind"
     return None
 

@@ -390,6 +390,27 @@ def test_rounds_take_turns(here):
     assert Here.log == 3 * [entrant["name"] for entrant in result["entrants"]]
 
 
+def test_a_slow_solution_is_a_round_itself():
+    """The second one, warm, when it lasts as long as a round; a fast one is repeated instead."""
+    worker, asked = object.__new__(race.Worker), []
+    worker.device, worker.repeats, worker.timed = "cpu", {}, {}
+    seconds = iter([9.0, 0.3, 0.4, 9.0, 0.03, 0.02])
+
+    def ask(order, **fields):
+        asked.append(fields.get("repeats", order))
+        return {"seconds": next(seconds)}
+
+    worker.ask = ask
+    for slot in ("slow", "fast"):
+        assert (
+            worker.prepare(slot, Entrant(slot, "module:function"), Path("x"), "float64", 0.1) == 9
+        )
+        if slot == "slow":
+            assert [worker.round(slot), worker.round(slot)] == [0.3, 0.4]
+    assert worker.round("fast") == 0.02
+    assert asked == ["prepare", 1, 1, "prepare", 1, 4]
+
+
 def test_a_graphics_card_that_disagrees_with_the_processor_is_refused(here, monkeypatch):
     off = {"loss": np.zeros(SMALL.members)}
     wrong = trained(with_torch.module_loop) | off

@@ -214,11 +214,8 @@ def _belief_flow(model: NoisyTree, levels: int) -> list[Tensor]:
     b, theta, found = model.branching, model.correlation[..., None].clamp(max=1 - 1e-12), []
     most = 2 * torch.atanh(theta)  # what a child that is sure can say
     step = (most / (BINS // 2)).clamp(min=1e-300)
-    weight = (
-        (torch.arange(BINS + 1, device=theta.device) == BINS)
-        .double()
-        .expand(*model.flips.shape, -1)
-    )
+    sure = torch.arange(BINS + 1, device=theta.device) == BINS
+    weight = sure.double().expand(*model.flips.shape, -1)
     for level in range(levels):
         if level:  # hand on what the node has found
             place = _places(weight)

@@ -231,9 +231,8 @@ def experiment(
         chunk=AT_ONCE,
     )
     found = seen.require_finite().observed
-    return LoadCurve(
-        layer=torch.arange(model.hidden_layers + 1, device=data.inputs.device), **found
-    )
+    layer = torch.arange(model.hidden_layers + 1, device=data.inputs.device)
+    return LoadCurve(layer=layer, **found)
 
 
 @door(origin="experiment")

@@ -35,6 +35,7 @@ from toymodels.numerics.clock import check_time, ticks
 from toymodels.numerics.door import door
 from toymodels.numerics.integrate import solve
 from toymodels.numerics.quantity import require
+from toymodels.numerics.spectra import symmetric_root
 
 # (features (..., sample, feature), errors (..., output, sample), rate, step) -> both, moved
 Move = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
@@ -462,8 +463,7 @@ def _features(kernel: Tensor, features: int | None, seed: int, members: int) -> 
     count = samples if features is None else draws.whole_number(features, "features")
     if count < samples:
         raise ValueError(f"features must be at least the {samples} samples, got {count}")
-    value, axes = torch.linalg.eigh(kernel)
-    root = (axes * value.clamp(min=0).sqrt()[..., None, :]) @ axes.mT
+    root = symmetric_root(kernel)
     normals = draws.normal(seed, "features", batch.numel() * members, (count, samples))
     frames = torch.linalg.qr(normals).Q.reshape(*batch, members, count, samples)
     return root[..., None, :, :] @ frames.to(root).mT

@@ -38,6 +38,7 @@ from toymodels.numerics import draws
 from toymodels.numerics.door import door
 from toymodels.numerics.entrywise import Function, derivatives, entrywise, identity
 from toymodels.numerics.quantity import require
+from toymodels.numerics.spectra import symmetric_root
 
 JITTER = 1e-10  # relative to a variance: nothing that drawn neurons could resolve
 
@@ -390,10 +391,8 @@ def _train(
     sizes = mean_field([samples, *[width] * model.hidden_layers, 1], richness)
     flat = sizes.start(richness.numel(), seed=seed, **where)
     weights = [w.reshape(*batch, *w.shape[1:]) for w in flat]
-    variance, axes = torch.linalg.eigh(model.kernel)
-    # as many inputs as samples, so that x.x' / D is the kernel; its symmetric root, since the signs
-    # of eigenvectors are the library's choice
-    inputs = (axes * (samples * variance.clamp(min=0)).sqrt()[..., None, :]) @ axes.mT
+    # as many inputs as samples, so that x.x' / D is the kernel
+    inputs = samples**0.5 * symmetric_root(model.kernel)
     inputs = inputs[..., None, :, :].expand(*batch, samples, samples)
     network = Perceptron(model.activation, sizes.multiplier)
     labels = model.label[..., None, :, None] + network(weights, inputs)

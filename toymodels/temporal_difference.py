@@ -28,6 +28,7 @@ from torch import Tensor
 from toymodels.numerics import draws
 from toymodels.numerics.door import door
 from toymodels.numerics.quantity import leading_axes_fit, require
+from toymodels.numerics.spectra import symmetric_root
 
 Number = float | int
 
@@ -185,7 +186,7 @@ def experiment(
     cov, reward, gamma, eta, B, noise = _parts(model, model.covariance.dtype)
     u = _begun("potential", potential, reward)
     share, most = _shares(B)
-    root, stream = _root(model.covariance), draws.Stream(seed, members, device=cov.device)
+    root, stream = symmetric_root(model.covariance), draws.Stream(seed, members, device=cov.device)
     target = (fixed_point(model).expand_as(reward) - u)[..., None, :]
     power = _power(cov)[..., None, :]
     modes, times = cov.shape[-3], cov.shape[-1]
@@ -582,12 +583,6 @@ def _pull(cov: Tensor, gamma: Tensor) -> Tensor:
             "Sigma[t,t+1]) = 0: there is no fixed point"
         )
     return A
-
-
-def _root(cov: Tensor) -> Tensor:
-    """Symmetric square root of every covariance, singular ones included."""
-    value, vector = torch.linalg.eigh(cov)
-    return (vector * value.clamp(min=0).sqrt()[..., None, :]) @ vector.mT
 
 
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ from toymodels.numerics.clock import check_time, ticks
 from toymodels.numerics.door import door
 from toymodels.numerics.integrate import solve
 from toymodels.numerics.quantity import require
+from toymodels.numerics.spectra import symmetric_root
 
 NUMBERS = 1 << 21  # features looked at together when a path is read off: 16 MB
 DIGITS = 56  # of the 64 bits of a random number, those that become signs
@@ -261,7 +262,7 @@ def sampled(
             both = stream.normal("fields", now, (2, *shape)).to(a).reshape(*batch, 2, *shape)
             s, xi = both.unbind(-3)
             s = s if model.gaussian else torch.where(s > 0, 1.0, -1.0).to(s)
-            A = _root(R)
+            A = symmetric_root(R)
             products, slopes = _forward_and_back(s @ M.mT + xi @ A.mT, a, model.above)
             wanted = _forward(s, model.above) @ model.target[..., None]
             e = products @ a[..., None] - wanted  # (*batch, sample, 1)
@@ -313,7 +314,7 @@ def embedded(model: Tower, *, dimension: int, seed: int, members: int = 1) -> li
     frame = draws.normal(seed, "frame", batch.numel(), (dimension - levels, levels))
     # the signs of Q are the library's choice: that of the processor on every device
     frame = torch.linalg.qr(frame).Q.mT.reshape(*batch, levels, dimension - levels).to(M)
-    features = torch.cat([M, _root(whole.residual) @ frame], -1)
+    features = torch.cat([M, symmetric_root(whole.residual) @ frame], -1)
     return [features, whole.readout[..., None, :]]
 
 
@@ -395,7 +396,7 @@ def _rates(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``rates`` elsewhere than at the start; unchecked, for an integrator tries what it will."""
     signs, normals, weight = _points(model, squared=noise > 0)
-    g = normals @ _root(R).mT  # (*batch, point, level)
+    g = normals @ symmetric_root(R).mT  # (*batch, point, level)
     h = signs @ M.mT + g
     products, slopes = _forward_and_back(h, a, model.above)
     e = ((products * a[..., None, :]).sum(-1) - _target(model, signs)) * weight
@@ -473,18 +474,12 @@ def _read_off(model: Tower, time: Tensor, a: Tensor, M: Tensor, R: Tensor) -> Gr
     size = max(1, NUMBERS // (len(weight) * levels))
     losses, coefficients = [], []
     for ak, Mk, Rk, bk in zip(*(x.split(size) for x in flat), strict=True):
-        h = signs @ Mk.mT + normals @ _root(Rk).mT
+        h = signs @ Mk.mT + normals @ symmetric_root(Rk).mT
         f = (_forward(h, model.above) * ak[:, None]).sum(-1)
         losses.append(0.5 * ((f - bk @ monomials.mT).square() @ weight))
         coefficients.append((f * weight) @ monomials)
     loss, c = torch.cat(losses).reshape(shape), torch.cat(coefficients).reshape(*shape, levels)
     return Growth(time, loss, c, a, M, R)
-
-
-def _root(R: Tensor) -> Tensor:
-    """The symmetric root; what rounding leaves below zero counts as zero."""
-    value, vector = torch.linalg.eigh(R)
-    return vector * value.clamp(min=0).sqrt()[..., None, :] @ vector.mT
 
 
 def _overlaps(features: Tensor, levels: int) -> Tensor:

@@ -102,6 +102,16 @@ def measured_spectrum(
     return eigenvalue.flip(0).clamp(min=0), vector.flip(1) * points**0.5
 
 
+def symmetric_root(covariance: Tensor) -> Tensor:
+    """The symmetric R with R R = ``covariance`` (*batch, n, n), which may be singular.
+
+    What rounding leaves below zero counts as zero. No library has a sign to choose in it, as it has
+    in eigenvectors.
+    """
+    value, vector = torch.linalg.eigh(covariance)
+    return (vector * value.clamp(min=0).sqrt()[..., None, :]) @ vector.mT
+
+
 def _check_whole(name: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} must be a whole number, at least {least}, got {value!r}")
